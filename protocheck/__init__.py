@@ -1,0 +1,1 @@
+"""protocheck: a model checker for private/shared memory protocols."""
