@@ -1,0 +1,451 @@
+"""Expressions over the state: five kinds of node and a closed enum of operators.
+
+All values are unbounded integers; truth is 0 or 1. Nothing wraps: ranges are checked where a value is stored.
+Build expressions with the small constructors below: they fold constants, which keeps guards readable and small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias, assert_never
+
+from protocheck.ir.sorts import Sort, product_size, values_of
+
+
+class Op(Enum):
+    """Operators of :class:`Apply`. ``AND``, ``OR``, ``ADD``, ``MUL``, ``MIN``, ``MAX`` take any number of arguments."""
+
+    NOT = "!"
+    AND = "&&"
+    OR = "||"
+    IMPLIES = "implies"
+    EQ = "=="
+    NE = "!="
+    LT = "<"
+    LE = "<="
+    GT = ">"
+    GE = ">="
+    ADD = "+"
+    SUB = "-"
+    MUL = "*"
+    DIV = "/"  # truncates towards zero, as in C; by zero gives 0 (a range check refuses it beforehand)
+    MOD = "%"  # has the sign of the dividend, as in C; by zero gives 0
+    NEG = "neg"
+    SHL = "<<"
+    SHR = ">>"
+    BITAND = "&"
+    BITOR = "|"
+    BITXOR = "^"
+    BITNOT = "~"
+    MIN = "min"
+    MAX = "max"
+    ITE = "?:"
+
+
+class Quantifier(Enum):
+    """Quantifiers; ``COUNT`` is the number of tuples for which the body is true."""
+
+    FORALL = "forall"
+    EXISTS = "exists"
+    COUNT = "count"
+
+
+class VarKind(Enum):
+    """What a variable is for; engines treat all alike, traces and reports do not."""
+
+    STATE = "state"
+    GHOST = "ghost"
+    LOCAL = "local"
+    PC = "pc"
+    LOCK = "lock"
+    HIDDEN = "hidden"
+
+
+@dataclass(frozen=True)
+class Var:
+    """A state variable, or an array of them with one cell per tuple of ``index`` values. Names are unique."""
+
+    name: str
+    index: tuple[Sort, ...]
+    sort: Sort
+    kind: VarKind = VarKind.STATE
+
+
+@dataclass(frozen=True)
+class Lit:
+    """The constant ``value``."""
+
+    value: int
+
+
+@dataclass(frozen=True)
+class Param:
+    """A name bound by a transition, a target, an update or a quantifier, ranging over all values of ``sort``.
+
+    Names are unique within what binds them: no binder shadows another that is in scope.
+    """
+
+    name: str
+    sort: Sort
+
+
+@dataclass(frozen=True)
+class Read:
+    """The value of a cell in the state in which the expression is evaluated (the state before a step).
+
+    Reading outside of the index sorts is an error of whoever built the expression: the compiler puts a range check
+    before it. Evaluators may answer anything for such a read but must not fail.
+    """
+
+    var: Var
+    index: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True)
+class Apply:
+    """An operator applied to arguments."""
+
+    op: Op
+    args: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Quant:
+    """A quantifier over ``binders``."""
+
+    kind: Quantifier
+    binders: tuple[Param, ...]
+    body: Expr
+
+
+Expr: TypeAlias = Lit | Param | Read | Apply | Quant
+
+TRUE = Lit(1)
+FALSE = Lit(0)
+
+
+def lit(value: int | bool) -> Lit:
+    """The constant ``value``."""
+    return Lit(int(value))
+
+
+def not_(e: Expr) -> Expr:
+    """Negation, pushed through constants, double negation and comparisons for equality."""
+    match e:
+        case Lit(value):
+            return lit(not value)
+        case Apply(Op.NOT, (inner,)):
+            return inner
+        case Apply(Op.EQ, args):
+            return Apply(Op.NE, args)
+        case Apply(Op.NE, args):
+            return Apply(Op.EQ, args)
+        case _:
+            return Apply(Op.NOT, (e,))
+
+
+def and_(*es: Expr) -> Expr:
+    """Conjunction: flattened, without repetitions, with constants folded."""
+    return _junction(Op.AND, TRUE, FALSE, es)
+
+
+def or_(*es: Expr) -> Expr:
+    """Disjunction: flattened, without repetitions, with constants folded."""
+    return _junction(Op.OR, FALSE, TRUE, es)
+
+
+def _junction(op: Op, unit: Lit, zero: Lit, es: Iterable[Expr]) -> Expr:
+    seen: dict[Expr, None] = {}
+    for e in es:
+        parts = e.args if isinstance(e, Apply) and e.op is op else (e,)
+        for part in parts:
+            if isinstance(part, Lit):
+                if bool(part.value) == bool(zero.value):
+                    return zero
+                continue
+            seen[part] = None
+    if not seen:
+        return unit
+    if len(seen) == 1:
+        return next(iter(seen))
+    return Apply(op, tuple(seen))
+
+
+def implies(a: Expr, b: Expr) -> Expr:
+    """Implication."""
+    if isinstance(a, Lit):
+        return b if a.value else TRUE
+    if isinstance(b, Lit):
+        return TRUE if b.value else not_(a)
+    return Apply(Op.IMPLIES, (a, b))
+
+
+def eq(a: Expr, b: Expr) -> Expr:
+    """Equality."""
+    if a == b:
+        return TRUE
+    if isinstance(a, Lit) and isinstance(b, Lit):
+        return FALSE
+    if isinstance(a, Lit):
+        a, b = b, a
+    if isinstance(b, Lit) and isinstance(a, Apply) and a.op is Op.ITE:
+        cond, then, other = a.args
+        if isinstance(then, Lit) or isinstance(other, Lit):
+            return ite(cond, eq(then, b), eq(other, b))
+    return Apply(Op.EQ, (a, b))
+
+
+def ne(a: Expr, b: Expr) -> Expr:
+    """Inequality."""
+    return not_(eq(a, b))
+
+
+def ite(cond: Expr, then: Expr, other: Expr) -> Expr:
+    """If-then-else; on constant booleans it becomes the connective it is."""
+    if isinstance(cond, Lit):
+        return then if cond.value else other
+    if then == other:
+        return then
+    return Apply(Op.ITE, (cond, then, other))
+
+
+def apply(op: Op, *args: Expr) -> Expr:
+    """``op`` applied to ``args`` with constants folded."""
+    match op:
+        case Op.NOT:
+            return not_(args[0])
+        case Op.AND:
+            return and_(*args)
+        case Op.OR:
+            return or_(*args)
+        case Op.IMPLIES:
+            return implies(args[0], args[1])
+        case Op.EQ:
+            return eq(args[0], args[1])
+        case Op.NE:
+            return ne(args[0], args[1])
+        case Op.ITE:
+            return ite(args[0], args[1], args[2])
+        case _:
+            values = [a.value for a in args if isinstance(a, Lit)]
+            if len(values) == len(args):
+                return Lit(compute(op, values))
+            return Apply(op, args)
+
+
+def quant(kind: Quantifier, binders: tuple[Param, ...], body: Expr) -> Expr:
+    """A quantified expression; one without binders is its body, one whose body is constant is folded if possible."""
+    if not binders:
+        return body
+    if isinstance(body, Lit):
+        empty = any(len(values_of(b.sort)) == 0 for b in binders)
+        if kind is Quantifier.FORALL:
+            return TRUE if empty else lit(bool(body.value))
+        if kind is Quantifier.EXISTS:
+            return FALSE if empty else lit(bool(body.value))
+    return Quant(kind, binders, body)
+
+
+def forall(binders: tuple[Param, ...], body: Expr) -> Expr:
+    """Universal quantification."""
+    return quant(Quantifier.FORALL, binders, body)
+
+
+def exists(binders: tuple[Param, ...], body: Expr) -> Expr:
+    """Existential quantification."""
+    return quant(Quantifier.EXISTS, binders, body)
+
+
+def compute(op: Op, v: list[int]) -> int:
+    """The value of ``op`` on the values ``v``: the one definition of every operator's meaning."""
+    match op:
+        case Op.NOT:
+            return int(not v[0])
+        case Op.AND:
+            return int(all(v))
+        case Op.OR:
+            return int(any(v))
+        case Op.IMPLIES:
+            return int(not v[0] or bool(v[1]))
+        case Op.EQ:
+            return int(v[0] == v[1])
+        case Op.NE:
+            return int(v[0] != v[1])
+        case Op.LT:
+            return int(v[0] < v[1])
+        case Op.LE:
+            return int(v[0] <= v[1])
+        case Op.GT:
+            return int(v[0] > v[1])
+        case Op.GE:
+            return int(v[0] >= v[1])
+        case Op.ADD:
+            return sum(v)
+        case Op.SUB:
+            return v[0] - v[1]
+        case Op.MUL:
+            product = 1
+            for x in v:
+                product *= x
+            return product
+        case Op.DIV:
+            return _quotient(v[0], v[1])
+        case Op.MOD:
+            return v[0] - v[1] * _quotient(v[0], v[1]) if v[1] else 0
+        case Op.NEG:
+            return -v[0]
+        case Op.SHL:
+            return v[0] << v[1] if 0 <= v[1] <= 64 else 0
+        case Op.SHR:
+            return v[0] >> v[1] if v[1] >= 0 else 0
+        case Op.BITAND:
+            return v[0] & v[1]
+        case Op.BITOR:
+            return v[0] | v[1]
+        case Op.BITXOR:
+            return v[0] ^ v[1]
+        case Op.BITNOT:
+            return ~v[0]
+        case Op.MIN:
+            return min(v)
+        case Op.MAX:
+            return max(v)
+        case Op.ITE:
+            return v[1] if v[0] else v[2]
+        case _:
+            assert_never(op)
+
+
+def _quotient(a: int, b: int) -> int:
+    if b == 0:
+        return 0
+    q = abs(a) // abs(b)
+    return q if (a < 0) == (b < 0) else -q
+
+
+def children(e: Expr) -> tuple[Expr, ...]:
+    """The direct sub-expressions of ``e``."""
+    match e:
+        case Lit() | Param():
+            return ()
+        case Read(_, index):
+            return index
+        case Apply(_, args):
+            return args
+        case Quant(_, _, body):
+            return (body,)
+        case _:
+            assert_never(e)
+
+
+def reads(e: Expr) -> Iterator[Read]:
+    """Every cell that ``e`` mentions, in order of appearance, with repetitions."""
+    if isinstance(e, Read):
+        yield e
+    for child in children(e):
+        yield from reads(child)
+
+
+def rebuild(e: Expr, change: Callable[[Param | Read], Expr]) -> Expr:
+    """``e`` with ``change`` applied to its parameters and (after their indexes) its reads, constants folded again.
+
+    Parameters bound inside ``e`` are passed to ``change`` as well; binder names are unique, so a substitution that
+    leaves unknown names alone cannot capture.
+    """
+    match e:
+        case Lit():
+            return e
+        case Param():
+            return change(e)
+        case Read(var, index):
+            return change(Read(var, tuple(rebuild(i, change) for i in index)) if index else e)
+        case Apply(op, args):
+            return apply(op, *(rebuild(a, change) for a in args))
+        case Quant(kind, binders, body):
+            return quant(kind, binders, rebuild(body, change))
+        case _:
+            assert_never(e)
+
+
+def substitute(e: Expr, values: Mapping[str, Expr]) -> Expr:
+    """``e`` with every parameter named in ``values`` replaced."""
+    if not values:
+        return e
+    return rebuild(e, lambda leaf: values.get(leaf.name, leaf) if isinstance(leaf, Param) else leaf)
+
+
+def interval(e: Expr) -> tuple[int, int] | None:
+    """Bounds ``(low, high)`` between which ``e`` surely lies, or None where no cheap bound is known."""
+    match e:
+        case Lit(value):
+            return value, value
+        case Param(_, sort) | Read(Var(_, _, sort, _), _):
+            span = values_of(sort)
+            return span.start, span.stop - 1
+        case Quant(Quantifier.COUNT, binders, _):
+            return 0, product_size([b.sort for b in binders])
+        case Quant():
+            return 0, 1
+        case Apply(op, args):
+            parts = [interval(a) for a in args]
+            known = [p for p in parts if p is not None]
+            if op in _TRUTH:
+                return 0, 1
+            if len(known) != len(parts):
+                return None
+            match op:
+                case Op.ADD:
+                    return sum(p[0] for p in known), sum(p[1] for p in known)
+                case Op.SUB:
+                    return known[0][0] - known[1][1], known[0][1] - known[1][0]
+                case Op.NEG:
+                    return -known[0][1], -known[0][0]
+                case Op.MUL:
+                    low, high = 1, 1
+                    for a, b in known:
+                        corners = [low * a, low * b, high * a, high * b]
+                        low, high = min(corners), max(corners)
+                    return low, high
+                case Op.MIN:
+                    return min(p[0] for p in known), min(p[1] for p in known)
+                case Op.MAX:
+                    return max(p[0] for p in known), max(p[1] for p in known)
+                case Op.ITE:
+                    return min(known[1][0], known[2][0]), max(known[1][1], known[2][1])
+                case Op.MOD if known[1][0] > 0 and known[0][0] >= 0:
+                    return 0, min(known[0][1], known[1][1] - 1)
+                case Op.DIV if known[1][0] > 0:
+                    return min(known[0][0], 0), max(known[0][1], 0)
+                case Op.BITAND if known[0][0] >= 0 and known[1][0] >= 0:
+                    return 0, min(known[0][1], known[1][1])
+                case Op.BITOR | Op.BITXOR if known[0][0] >= 0 and known[1][0] >= 0:
+                    return 0, (1 << max(known[0][1], known[1][1]).bit_length()) - 1
+                case Op.SHL if known[0][0] >= 0 and 0 <= known[1][0] <= known[1][1] <= 64:
+                    return known[0][0] << known[1][0], known[0][1] << known[1][1]
+                case Op.SHR if known[0][0] >= 0 and known[1][0] >= 0:
+                    return 0, known[0][1]
+                case _:
+                    return None
+        case _:
+            assert_never(e)
+
+
+_TRUTH = frozenset({Op.NOT, Op.AND, Op.OR, Op.IMPLIES, Op.EQ, Op.NE, Op.LT, Op.LE, Op.GT, Op.GE})
+
+
+def fits(e: Expr, sort: Sort) -> bool:
+    """Whether every value that ``e`` may take surely lies in ``sort``."""
+    bounds = interval(e)
+    span = values_of(sort)
+    return bounds is not None and span.start <= bounds[0] and bounds[1] < span.stop
+
+
+def within(e: Expr, sort: Sort) -> Expr:
+    """The condition under which the value of ``e`` lies in ``sort``; ``TRUE`` where that is certain."""
+    if fits(e, sort):
+        return TRUE
+    span = values_of(sort)
+    return and_(apply(Op.GE, e, Lit(span.start)), apply(Op.LE, e, Lit(span.stop - 1)))
+
