@@ -50,7 +50,7 @@ class Check:
 
 
 class Act(Enum):
-    """What a step does to a lock, as a trace tells it. ``WANT`` begins to wait; ``WAIT`` ends an await or synchronize."""
+    """What a step does to a lock, as a trace tells it; ``WANT`` begins to wait."""
 
     ACQUIRE = "takes"
     RELEASE = "releases"
@@ -271,7 +271,7 @@ class Property:
 
     name: str
     family: str
-    kind: str  # "assertion", "invariant", "always invariant", "transition", "final", "reachable", "weakness", "built-in"
+    kind: str  # as the keyword that declares it: "invariant", "reachable", ...; "assertion" or "built-in" otherwise
     wish: Wish
     target: PropertyTarget
     claim: str
