@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from protocheck.ir.expr import FALSE, TRUE, Expr, Param, Var
-from protocheck.ir.sorts import ScalarSort
+from protocheck.ir.sorts import ScalarSort, Sort
 from protocheck.source import Origin
 
 
@@ -79,7 +79,8 @@ class Transition:
     """One step of one thread (class), for all instances and choices at once.
 
     ``params`` are first the thread's own index parameters (as in :class:`ThreadClass`), then the choices of the step,
-    in the order in which they are made. ``choices`` names the latter as the source does, for traces. ``text`` is the
+    in the order in which they are made. ``guard`` includes the test that the thread stands at ``source`` and ``updates``
+    the assignment of ``target`` to its ``pc``: the two numbers repeat that for reports and change nothing. ``text`` is the
     source text of the statement on one line. ``calm`` counts nothing: it is False where the step takes a branch of an
     ``either`` other than the first (used to prefer calm traces).
     """
@@ -187,22 +188,35 @@ class LockKind(Enum):
 
 
 @dataclass(frozen=True)
-class Lock:
-    """A lock class with one instance per value of ``index``.
+class HeldBy:
+    """How instances of one thread class stand to the instances of one lock, as expressions over the state.
 
-    ``held`` maps a thread class to the variable that says in which mode each of its instances holds each lock
-    instance: indexed by the thread's params, then by ``index``; values 0 free, 1 read, 2 write. ``queued`` likewise
-    says for which mode it has begun to wait. Both are absent for classes that never take the lock.
+    ``mode`` over ``params`` (the thread instance) and ``index`` (the lock instance) is 0 not held, 1 read, 2 write;
+    ``queued`` likewise is the mode for which the instance has begun to wait. Often they are derived from the pc.
     """
+
+    thread: str
+    params: tuple[Param, ...]
+    index: tuple[Param, ...]
+    mode: Expr
+    queued: Expr = FALSE
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock class with one instance per tuple of ``index`` values. Classes that never take it are not in ``held``."""
 
     name: str
     kind: LockKind
-    index: tuple[Param, ...]
-    held: tuple[tuple[str, Var], ...]
-    queued: tuple[tuple[str, Var], ...] = ()
+    index: tuple[Sort, ...]
+    held: tuple[HeldBy, ...]
     fair: bool = True
     order_field: str = ""
     origin: Origin | None = field(default=None, compare=False, repr=False)
+
+    def held_by(self, thread: str) -> HeldBy | None:
+        """The entry of thread class ``thread``, if it ever takes this lock."""
+        return next((h for h in self.held if h.thread == thread), None)
 
 
 @dataclass(frozen=True)
@@ -311,6 +325,14 @@ class System:
     lock_order: tuple[tuple[str, str], ...] = ()  # declared: outer, inner
     instance: str = ""
     assumptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One alternative taken: the index of an initial case, transition or target case, with its parameters' values."""
+
+    which: int
+    values: tuple[int, ...]
 
 
 HELD_NONE, HELD_READ, HELD_WRITE = 0, 1, 2

@@ -634,7 +634,7 @@ class Guard:
 
 @dataclass(frozen=True)
 class StateDecl:
-    """Shared state. ``binders`` are the index parameters (used by ``guard`` and ``init``); ``type`` is the element's."""
+    """Shared state. ``binders`` are its index (used by ``guard`` and ``init``); ``type`` is that of the element."""
 
     name: str
     actor: str
@@ -664,7 +664,7 @@ class LockDecl:
 
 @dataclass(frozen=True)
 class Routine:
-    """An ``op``, ``proc`` or ``fn``. Ops and procs have ``body``; fns have ``value``. ``ghost`` ones write ghosts only."""
+    """An ``op``, ``proc`` (with a ``body``) or ``fn`` (with a ``value``). ``ghost`` ones write ghosts only."""
 
     name: str
     actor: str
