@@ -9,15 +9,8 @@ from enum import Enum
 from typing import TypeAlias
 
 from protocheck.ir.expr import Expr, Param
+from protocheck.ir.system import Choice as Choice
 from protocheck.ir.system import PropertyTarget, System
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One alternative taken: the index of an initial case, transition or target case, with its parameters' values."""
-
-    which: int
-    values: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -79,10 +79,10 @@ class Transition:
     """One step of one thread (class), for all instances and choices at once.
 
     ``params`` are first the thread's own index parameters (as in :class:`ThreadClass`), then the choices of the step,
-    in the order in which they are made. ``guard`` includes the test that the thread stands at ``source`` and ``updates``
-    the assignment of ``target`` to its ``pc``: the two numbers repeat that for reports and change nothing. ``text`` is the
-    source text of the statement on one line. ``calm`` counts nothing: it is False where the step takes a branch of an
-    ``either`` other than the first (used to prefer calm traces).
+    in the order in which they are made. ``guard`` includes the test that the thread stands at ``source``, and
+    ``updates`` the assignment of ``target`` to its ``pc``: the two numbers repeat that for reports and change nothing.
+    ``text`` is the source text of the statement on one line. ``calm`` counts nothing: it is False where the step takes
+    a branch of an ``either`` other than the first (used to prefer calm traces).
     """
 
     name: str
