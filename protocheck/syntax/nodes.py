@@ -265,11 +265,14 @@ class Binder(Node):
     domain: Domain
 
 
+QuantifierKind: TypeAlias = Literal["forall", "exists", "count"]
+
+
 @dataclass(frozen=True)
 class Quantified(Node):
     """``forall g in gfn, h in gfn where g != h : e``; ``count`` gives the number of cases in which ``body`` is true."""
 
-    kind: Literal["forall", "exists", "count"]
+    kind: QuantifierKind
     binders: tuple[Binder, ...]
     where: Expr | None
     body: Expr
@@ -382,7 +385,7 @@ AssignOp: TypeAlias = Literal["=", "+=", "-=", "*=", "/=", "%=", "|=", "&=", "^=
 
 @dataclass(frozen=True)
 class Assign(Node):
-    """``target op value;``: a ``Name``, ``Member`` or ``Index``, or one of these in ``racy(...)`` or with ``!``."""
+    """``target op value;``: the target is a ``Name``, ``Member`` or ``Index``, or one of these in ``racy(...)``."""
 
     target: Expr
     op: AssignOp
@@ -824,11 +827,14 @@ class LockDecl(Decl):
     options: tuple[LockOption, ...]
 
 
+RoutineKind: TypeAlias = Literal["op", "proc"]
+
+
 @dataclass(frozen=True)
 class RoutineDecl(Decl):
     """``pub op f(g : gfn) -> rc requires held(l) { }``; ``ghost proc`` in libraries."""
 
-    kind: Literal["op", "proc"]
+    kind: RoutineKind
     pub: bool
     ghost: bool
     name: Ident
@@ -838,11 +844,14 @@ class RoutineDecl(Decl):
     body: Block
 
 
+ThreadKind: TypeAlias = Literal["thread", "server", "environment"]
+
+
 @dataclass(frozen=True)
 class ThreadDecl(Decl):
     """``thread migrate[dst : vm, src : vm] where dst != src { }``"""
 
-    kind: Literal["thread", "server", "environment"]
+    kind: ThreadKind
     name: Ident
     indexes: tuple[TypedName, ...]
     where: Expr | None
@@ -921,7 +930,7 @@ class Reachable(Decl):
 
 @dataclass(frozen=True)
 class VariantDecl(Decl):
-    """``variant hoisted of proc kvm.populate_page(g : gfn) { }``: ``target`` is the whole path, ``decl.name`` its end."""
+    """``variant hoisted of proc kvm.populate_page(g : gfn) { }``: ``target`` is the path, ``decl.name`` its end."""
 
     name: Ident
     target: Path
