@@ -1,0 +1,312 @@
+"""Reports for people: a table per model, the runs behind what was not expected, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from tabulate import tabulate
+
+from protocheck.findings import (
+    MEMORY_MODEL,
+    Broken,
+    Evidence,
+    Finding,
+    LockFinding,
+    LockGraph,
+    NotFoundToDepth,
+    Report,
+    ScenarioReport,
+    Tone,
+    Unknown,
+    exit_status,
+    plural,
+    sentence,
+)
+from protocheck.ir.system import Property, System, Wish
+from protocheck.reports.style import Paint, Style, hang, pad, printable, wrap
+from protocheck.reports.table import layout_trace
+from protocheck.traces.trace import Trace, trace_of
+
+LOCK_ORDER = "lock_order"
+
+
+class Traces(Enum):
+    """Which runs to print."""
+
+    UNEXPECTED = "unexpected"
+    ALL = "all"
+
+
+def render(report: Report, style: Style, traces: Traces = Traces.UNEXPECTED, full: bool = False) -> str:
+    """One model: its table, then a section for each verdict that differs (or, with ``ALL``, that has a run)."""
+    count = plural(len(report.scenarios), "scenario")
+    lines = [f"{style.paint(printable(report.file), Paint.BOLD)}: {printable(report.model)}, {count}"]
+    lines += ["", *_table(report, style)]
+    for scenario in report.scenarios:
+        lines += _sections(report, scenario, style, traces, full)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def summary(reports: Sequence[Report], style: Style, again: str, shown: Traces = Traces.UNEXPECTED) -> str:
+    """The last lines: how many verdicts are as expected, what all of them assume, and what to type next.
+
+    ``again`` is the command without options that choose scenarios or properties ("protocheck check my.pchk").
+    """
+    everything = [(r, s, f) for r in reports for s, f in r.findings()]
+    wrong = [x for x in everything if not x[2].as_expected]
+    mismatches = sum(len(s.mismatches) for r in reports for s in r.scenarios)
+    scenarios = sum(len(r.scenarios) for r in reports)
+    parts = f"{plural(len(reports), 'model')}, {plural(scenarios, 'scenario')}, {plural(len(everything), 'verdict')}"
+    status = exit_status(reports)
+    if status == 0:
+        tail = style.paint("all as expected", Paint.GOOD)
+    else:
+        differ = len(wrong) + mismatches
+        words = f"{differ:,} not as expected" if status != 70 else "a fault in protocheck itself"
+        tail = style.paint(words, Paint.ERROR if status != 3 else Paint.WARNING)
+    lines = [f"{parts}: {tail}.", *hang("", _assumed(reports), style.width, 0)]
+    hints = list(_next(everything, again, shown))
+    if hints:
+        width = max(len(command) for command, _ in hints)
+        lines.append("")
+        for number, (command, what) in enumerate(hints):
+            lead = "next: " if number == 0 else "      "
+            if width + len(lead) + len(what) + 3 > style.width:
+                lines += [f"{lead}{command}", f"          {what}"]
+            else:
+                lines.append(f"{lead}{pad(command, width)}   {what}")
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _assumed(reports: Sequence[Report]) -> str:
+    """The assumptions that are common to all verdicts, and that there are more where a table says so."""
+    return f"Every verdict is for the sizes shown with its scenario and assumes {MEMORY_MODEL}."
+
+
+def _next(
+    everything: Sequence[tuple[Report, ScenarioReport, Finding]], again: str, shown: Traces
+) -> Iterator[tuple[str, str]]:
+    """Commands worth typing now, with what they do."""
+    wrong = [x for x in everything if not x[2].as_expected]
+    for report, scenario, finding in wrong[:1]:
+        only = f"{again} --scenario {shlex.quote(scenario.name)} --property {shlex.quote(finding.name)}"
+        if len({id(r) for r, _, _ in everything}) > 1:
+            only = (
+                f"protocheck check {shlex.quote(report.file)} --scenario {shlex.quote(scenario.name)} "
+                f"--property {shlex.quote(finding.name)}"
+            )
+        if isinstance(finding.outcome, Unknown | NotFoundToDepth):
+            yield f"{only} --timeout 600", "look longer"
+        elif finding.evidence is not None:
+            yield f"{only} --full", "the same run with the whole state at each step"
+        elif not isinstance(finding.outcome, Broken):
+            yield only, "this verdict alone"
+    hidden = [f for _, _, f in everything if f.as_expected and f.evidence is not None]
+    if hidden and shown is Traces.UNEXPECTED:
+        yield f"{again} --traces", f"the {plural(len(hidden), 'run')} behind the expected verdicts"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The table
+
+
+@dataclass(frozen=True)
+class _Row:
+    properties: tuple[str, ...]
+    verdict: tuple[str, ...]
+    expected: str
+    finding: Finding
+
+
+def _table(report: Report, style: Style) -> list[str]:
+    name_width = min(20, max([8, *(len(s.name) for s in report.scenarios)]))
+    widest = max([8, *(len(f.name) for _, f in report.findings())])
+    property_width = min(max(26, widest), 34, max(12, style.width // 3))
+    expected_width = 14
+    verdict_width = max(24, style.width - name_width - property_width - expected_width - 6)
+    rows: list[list[str]] = []
+    for scenario in report.scenarios:
+        rows.append(["\n".join(wrap(printable(scenario.name), name_width)), *_about(scenario, verdict_width, style)])
+        for row in _rows(scenario):
+            names = "\n".join(wrap(", ".join(row.properties), property_width))
+            paint = _paint(row.finding)
+            verdict = [style.paint(x, paint) if paint else x for v in row.verdict for x in hang("", v, verdict_width)]
+            expected = [
+                style.paint(line, Paint.GOOD if row.finding.as_expected else Paint.ERROR)
+                for line in wrap(row.expected, expected_width)
+            ]
+            rows.append(["", names, "\n".join(verdict), "\n".join(expected)])
+        for mismatch in scenario.mismatches:
+            words = [style.paint(x, Paint.ERROR) for x in hang("", printable(mismatch.message), verdict_width)]
+            expected = [
+                style.paint(line, Paint.ERROR) for line in wrap(f"NO: {printable(mismatch.expected)}", expected_width)
+            ]
+            rows.append(["", "", "\n".join(words), "\n".join(expected)])
+    if not rows:
+        return ["(no scenarios)"]
+    return tabulate(
+        rows, headers=["scenario", "property", "verdict", "expected"], tablefmt="simple", disable_numparse=True
+    ).split("\n")
+
+
+def _about(scenario: ScenarioReport, width: int, style: Style) -> list[str]:
+    """The rest of a scenario's own row: variants, sizes, and what all its verdicts assume."""
+    parts = [f"with {', '.join(scenario.variants)}"] if scenario.variants else []
+    parts += [scenario.instance] if scenario.instance else []
+    lines = wrap("; ".join(parts), width) if parts else []
+    for note in (*(f"assumes {a}" for a in scenario.assumptions), *scenario.notes):
+        lines += hang("", printable(note), width)
+    return ["", "\n".join(style.paint(x, Paint.DIM) for x in lines), ""]
+
+
+def _rows(scenario: ScenarioReport) -> list[_Row]:
+    """One row per finding; neighbours that are as expected and say the same share one."""
+    rows: list[_Row] = []
+    for finding in scenario.findings:
+        verdict = (sentence(finding.outcome), *_details(finding, scenario))
+        expected = "yes" if finding.as_expected else f"NO: {finding.expected}"
+        last = rows[-1] if rows else None
+        if last is not None and finding.as_expected and last.finding.as_expected and last.verdict == verdict:
+            rows[-1] = _Row((*last.properties, finding.name), verdict, expected, last.finding)
+        else:
+            rows.append(_Row((finding.name,), verdict, expected, finding))
+    return rows
+
+
+def _details(finding: Finding, scenario: ScenarioReport) -> Iterator[str]:
+    graph = _graph(finding, scenario)
+    if graph is not None:
+        for lock_finding in graph.findings:
+            by = f" (prevented by {lock_finding.prevented_by})" if lock_finding.prevented_by else ""
+            yield printable(f"{lock_finding.headline}{by}")
+    if finding.message and finding.as_expected:
+        yield printable(finding.message)
+
+
+def _graph(finding: Finding, scenario: ScenarioReport) -> LockGraph | None:
+    if finding.lock_graph is not None:
+        return finding.lock_graph
+    return scenario.lock_graph if finding.family == LOCK_ORDER else None
+
+
+def _paint(finding: Finding) -> Paint | None:
+    if finding.as_expected:
+        return Paint.WARNING if finding.tone is Tone.NOTED else None
+    match finding.tone:
+        case Tone.OPEN:
+            return Paint.WARNING
+        case _:
+            return Paint.ERROR
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Runs
+
+
+def _sections(
+    report: Report, scenario: ScenarioReport, style: Style, traces: Traces, full: bool
+) -> Iterator[str]:
+    for finding in scenario.findings:
+        if finding.as_expected and traces is Traces.UNEXPECTED:
+            continue
+        graph = _graph(finding, scenario)
+        runs = [*_lock_runs(graph, full)] if graph is not None else []
+        if finding.as_expected and finding.evidence is None and not runs and graph is None:
+            continue
+        yield ""
+        yield style.paint("=" * min(style.width, 80), Paint.DIM)
+        at = f" at {scenario.instance}" if scenario.instance else ""
+        head = f"{scenario.name}: {finding.name}: {sentence(finding.outcome)}{at}"
+        yield from (style.paint(x, _paint(finding) or Paint.BOLD) for x in wrap(printable(head), style.width))
+        if not finding.as_expected:
+            yield from hang("", f"expected: {printable(finding.expected)}", style.width)
+            if finding.message:
+                yield from hang("", printable(finding.message), style.width)
+        if finding.evidence is not None and not runs:
+            trace = trace_of_evidence(scenario.system, finding, finding.evidence)
+            if trace is not None:
+                yield from layout_trace(trace, report.file, style, full).rstrip("\n").split("\n")
+        if graph is not None:
+            yield from _lock_section(report, scenario, finding, graph, runs, style, full)
+
+
+def _lock_runs(graph: LockGraph, full: bool) -> Iterator[tuple[str, str, Evidence]]:
+    """The runs behind a lock graph: those of its findings and, if everything is wanted, one per edge."""
+    for found in graph.findings:
+        if found.evidence is not None:
+            yield found.headline, found.explanation, found.evidence
+    if full:
+        for edge in graph.edges:
+            if edge.evidence is not None:
+                head = f"{edge.held} -> {edge.wanted}"
+                yield head, f"{edge.thread} wants {edge.wanted} while it holds {edge.held}", edge.evidence
+
+
+def _lock_section(
+    report: Report,
+    scenario: ScenarioReport,
+    finding: Finding,
+    graph: LockGraph,
+    runs: Sequence[tuple[str, str, Evidence]],
+    style: Style,
+    full: bool,
+) -> Iterator[str]:
+    """Every finding about lock order with its edges, then its run."""
+    shown = {head for head, _, _ in runs}
+    for found in graph.findings:
+        yield ""
+        yield from (style.paint(x, Paint.BOLD) for x in wrap(printable(found.headline), style.width))
+        yield from hang("  ", printable(found.explanation), style.width)
+        yield from _edges(found, report.file, style)
+        if found.headline in shown and found.evidence is not None:
+            yield ""
+            yield from _lock_trace(scenario, found.headline, found.explanation, found.evidence, report, style, full)
+    for head, explanation, evidence in runs:
+        if head not in {f.headline for f in graph.findings}:
+            yield ""
+            yield from wrap(printable(f"{head}: {explanation}"), style.width)
+            yield from _lock_trace(scenario, head, explanation, evidence, report, style, full)
+
+
+def _edges(found: LockFinding, file: str, style: Style) -> Iterator[str]:
+    for edge in found.edges:
+        held = edge.held + (f" ({edge.held_mode})" if edge.held_mode else "")
+        wanted = edge.wanted + (f" ({edge.wanted_mode})" if edge.wanted_mode else "")
+        line = ""
+        if edge.origin is not None:
+            span = edge.origin.span
+            line = f" at line {span.line}" if span.file.path == file else f" at {span.file.path}:{span.line}"
+        steps = f" in {plural(edge.steps, 'step')}" if edge.steps is not None else ""
+        why = f" ({edge.detail})" if edge.detail else ""
+        text = f"{edge.thread} wants {wanted}{line} while it holds {held}: {edge.status.value}{steps}{why}"
+        yield from hang("  - ", printable(text), style.width, 4)
+
+
+def _lock_trace(
+    scenario: ScenarioReport,
+    head: str,
+    explanation: str,
+    evidence: Evidence,
+    report: Report,
+    style: Style,
+    full: bool,
+) -> Iterator[str]:
+    if scenario.system is None:
+        return
+    prop = Property(head, LOCK_ORDER, "built-in", Wish.NEVER, evidence.target, explanation)
+    trace = trace_of(scenario.system, prop, evidence.target, evidence.run, evidence.replayed)
+    yield from layout_trace(trace, report.file, style, full).rstrip("\n").split("\n")
+
+
+def trace_of_evidence(system: System | None, finding: Finding, evidence: Evidence) -> Trace | None:
+    """The run of ``evidence``, told for ``finding``; None where the report does not carry its system."""
+    if system is None:
+        return None
+    prop = next((p for p in system.properties if p.name == finding.name), None)
+    if prop is None:
+        wish = {"reachable": Wish.SOMETIMES, "weakness": Wish.NOTED}.get(finding.kind, Wish.NEVER)
+        prop = Property(finding.name, finding.family, finding.kind, wish, evidence.target, finding.claim)
+    return trace_of(system, prop, evidence.target, evidence.run, evidence.replayed)
