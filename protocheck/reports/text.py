@@ -25,10 +25,9 @@ from protocheck.findings import (
     plural,
     sentence,
 )
-from protocheck.ir.system import Property, System, Wish
 from protocheck.reports.style import Paint, Style, hang, pad, printable, wrap
 from protocheck.reports.table import layout_trace
-from protocheck.traces.trace import Trace, trace_of
+from protocheck.traces.trace import trace_of_finding, trace_of_lock_evidence
 
 LOCK_ORDER = "lock_order"
 
@@ -106,7 +105,8 @@ def _next(
             yield only, "this verdict alone"
     hidden = [f for _, _, f in everything if f.as_expected and f.evidence is not None]
     if hidden and shown is Traces.UNEXPECTED:
-        yield f"{again} --traces", f"the {plural(len(hidden), 'run')} behind the expected verdicts"
+        runs = "run" if len(hidden) == 1 else f"{len(hidden):,} runs"
+        yield f"{again} --traces", f"the {runs} behind what was expected"
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -122,15 +122,16 @@ class _Row:
 
 
 def _table(report: Report, style: Style) -> list[str]:
+    groups = {id(s): _rows(s) for s in report.scenarios}
     name_width = min(20, max([8, *(len(s.name) for s in report.scenarios)]))
-    widest = max([8, *(len(f.name) for _, f in report.findings())])
-    property_width = min(max(26, widest), 34, max(12, style.width // 3))
-    expected_width = 14
+    widest = max([8, *(len(", ".join(r.properties)) for rows in groups.values() for r in rows)])
+    property_width = max(12, min(widest, 32, style.width // 3))
+    expected_width = 8 if all(s.as_expected for s in report.scenarios) else 14
     verdict_width = max(24, style.width - name_width - property_width - expected_width - 6)
     rows: list[list[str]] = []
     for scenario in report.scenarios:
         rows.append(["\n".join(wrap(printable(scenario.name), name_width)), *_about(scenario, verdict_width, style)])
-        for row in _rows(scenario):
+        for row in groups[id(scenario)]:
             names = "\n".join(wrap(", ".join(row.properties), property_width))
             paint = _paint(row.finding)
             verdict = [style.paint(x, paint) if paint else x for v in row.verdict for x in hang("", v, verdict_width)]
@@ -218,15 +219,14 @@ def _sections(
             continue
         yield ""
         yield style.paint("=" * min(style.width, 80), Paint.DIM)
-        at = f" at {scenario.instance}" if scenario.instance else ""
-        head = f"{scenario.name}: {finding.name}: {sentence(finding.outcome)}{at}"
+        head = f"{scenario.name}: {finding.name}: {sentence(finding.outcome, scenario.instance)}"
         yield from (style.paint(x, _paint(finding) or Paint.BOLD) for x in wrap(printable(head), style.width))
         if not finding.as_expected:
             yield from hang("", f"expected: {printable(finding.expected)}", style.width)
             if finding.message:
                 yield from hang("", printable(finding.message), style.width)
-        if finding.evidence is not None and not runs:
-            trace = trace_of_evidence(scenario.system, finding, finding.evidence)
+        if not runs:
+            trace = trace_of_finding(scenario.system, finding)
             if trace is not None:
                 yield from layout_trace(trace, report.file, style, full).rstrip("\n").split("\n")
         if graph is not None:
@@ -296,17 +296,5 @@ def _lock_trace(
 ) -> Iterator[str]:
     if scenario.system is None:
         return
-    prop = Property(head, LOCK_ORDER, "built-in", Wish.NEVER, evidence.target, explanation)
-    trace = trace_of(scenario.system, prop, evidence.target, evidence.run, evidence.replayed)
+    trace = trace_of_lock_evidence(scenario.system, head, explanation, evidence)
     yield from layout_trace(trace, report.file, style, full).rstrip("\n").split("\n")
-
-
-def trace_of_evidence(system: System | None, finding: Finding, evidence: Evidence) -> Trace | None:
-    """The run of ``evidence``, told for ``finding``; None where the report does not carry its system."""
-    if system is None:
-        return None
-    prop = next((p for p in system.properties if p.name == finding.name), None)
-    if prop is None:
-        wish = {"reachable": Wish.SOMETIMES, "weakness": Wish.NOTED}.get(finding.kind, Wish.NEVER)
-        prop = Property(finding.name, finding.family, finding.kind, wish, evidence.target, finding.claim)
-    return trace_of(system, prop, evidence.target, evidence.run, evidence.replayed)

@@ -12,7 +12,7 @@ from itertools import product
 from typing import assert_never
 
 from protocheck.engines.verdict import Run
-from protocheck.findings import Blocked, DeadlockExplanation
+from protocheck.findings import Blocked, DeadlockExplanation, Evidence, Finding
 from protocheck.ir.expr import Param, VarKind
 from protocheck.ir.interp import Cell, Env, Instance, State, default_state, evaluate, instances, mover, thread_of
 from protocheck.ir.interp import blocked as blocked_in
@@ -190,6 +190,24 @@ def trace_of(system: System, prop: Property, target: PropertyTarget, run: Run, r
         ending=_ending(words, prop, target, run, replayed, views, steps),
         switches=sum(s.switch for s in steps),
     )
+
+
+def trace_of_finding(system: System | None, finding: Finding) -> Trace | None:
+    """The run behind ``finding``, told; None if there is none (or its report does not carry the system)."""
+    evidence = finding.evidence
+    if system is None or evidence is None:
+        return None
+    prop = next((p for p in system.properties if p.name == finding.name), None)
+    if prop is None:
+        wish = {"reachable": Wish.SOMETIMES, "weakness": Wish.NOTED}.get(finding.kind, Wish.NEVER)
+        prop = Property(finding.name, finding.family, finding.kind, wish, evidence.target, finding.claim)
+    return trace_of(system, prop, evidence.target, evidence.run, evidence.replayed)
+
+
+def trace_of_lock_evidence(system: System, headline: str, explanation: str, evidence: Evidence) -> Trace:
+    """The run behind one finding about lock order, or behind one edge of the graph."""
+    prop = Property(headline, "lock_order", "built-in", Wish.NEVER, evidence.target, explanation)
+    return trace_of(system, prop, evidence.target, evidence.run, evidence.replayed)
 
 
 def places_of(origin: Origin | None) -> tuple[Place, ...]:
