@@ -21,6 +21,14 @@ from protocheck.syntax import rules
 _MAX_DIGITS = 18
 
 
+def not_yet_supported(word: str, span: Span) -> Diagnostic:
+    """The refusal of a construct that a later version will have."""
+    what, instead = rules.LATER[word]
+    return Diagnostic(
+        rules.NOT_YET_SUPPORTED, f"`{word}` is not supported yet: {what}", (Label(span),), f"for now, {instead}"
+    )
+
+
 def suggest(word: str, known: tuple[str, ...]) -> str:
     """A sentence that offers the known word nearest to ``word``; else one that lists them all."""
     near = get_close_matches(word, known, 1, 0.6)
@@ -264,7 +272,9 @@ class Builder:
         *options: n.LockOption | None,
     ) -> n.LockDecl:
         known = get_args(n.LockKind)
-        if kind.text not in known:
+        if kind.text in rules.LATER:
+            self.faults.append(not_yet_supported(kind.text, kind.span))
+        elif kind.text not in known:
             self._fault(
                 rules.UNKNOWN_LOCK_KIND,
                 f"there is no kind of lock called `{kind.text}`",
@@ -438,7 +448,7 @@ class Builder:
                 break
         outcome: n.Outcome | None = None
         if len(rest) == 1:
-            outcome = _OUTCOMES.get(rest[0])
+            outcome = "holds" if rest == ["hold"] else _OUTCOMES.get(rest[0])
         elif not rest and kind is not None:
             outcome = "found"
         if outcome is None:
@@ -475,7 +485,7 @@ class Builder:
                 "add `holds`, `violated`, `unreachable`, `vacuous`, `unknown` or `any`",
             )
             return
-        wrong = next((i for i, r in enumerate(rest) if r not in _OUTCOMES), len(rest) - 1)
+        wrong = next((i for i, r in enumerate(rest) if r not in (*_OUTCOMES, "hold")), len(rest) - 1)
         at = words[len(words) - len(rest) + wrong]
         span = replace(at[0].span, end=at[-1].span.end)
         said = rest[wrong]
@@ -484,7 +494,7 @@ class Builder:
             f"`{said}` is not something that can be expected here",
             span,
             suggest(said, known if words[0][0].text == "lock_order" else outcomes)
-            if said not in _OUTCOMES
+            if said not in (*_OUTCOMES, "hold")
             else "separate expectations by `,`",
         )
 
@@ -521,6 +531,8 @@ class Builder:
         return n.OptionType(element, span=span)
 
     def named_type(self, span: Span, path: n.Path) -> n.NamedType:
+        if len(path) == 1 and path[0].text in ("counter", "completion"):
+            self.faults.append(not_yet_supported(path[0].text, span))
         return n.NamedType(path, span=span)
 
     def bool_type(self, span: Span) -> n.BoolType:
@@ -625,7 +637,7 @@ class Builder:
     def call(self, span: Span, func: n.Expr, args: tuple[n.Expr | n.RefArg, ...] | None) -> n.Call:
         if not isinstance(func, n.Name | n.Member):
             self._fault(
-                rules.NOT_A_CALL, "only a proc, an op, a fn or a built-in can be called", func.span, "call it by its name"
+                rules.NOT_A_CALL, "only a proc, op, fn or built-in can be called", func.span, "call it by its name"
             )
         return n.Call(func, args or (), span=span)
 
@@ -697,6 +709,9 @@ class Builder:
     def expr_stmt(self, span: Span, value: n.Expr) -> n.Stmt:
         if isinstance(value, n.Call):
             return n.ExprStmt(value, span=span)
+        if isinstance(value, n.Name) and value.ident.text in rules.LATER:
+            self.faults.append(not_yet_supported(value.ident.text, value.span))
+            return n.Skip(span=span)
         self._fault(
             rules.NOT_A_CALL,
             f"`{_short(value.span)}` does nothing on its own",
@@ -711,7 +726,10 @@ class Builder:
         if isinstance(value, n.Call):
             return n.Ignore(value, span=span)
         self._fault(
-            rules.NOT_A_CALL, "`ignore` drops the result of a call", value.span, "write `ignore f(x);`, or remove the line"
+            rules.NOT_A_CALL,
+            "`ignore` drops the result of a call, and this is none",
+            value.span,
+            "write `ignore f(x);`, or remove the line",
         )
         return n.Skip(span=span)
 
@@ -742,7 +760,7 @@ class Builder:
                 rules.CLOSED_RANGE_IN_FOR,
                 "a `for` over numbers is half-open and written with `..<`",
                 domain.span,
-                f"`for {name.text} in {lo} ..< {hi}` stops before `{hi}`; to visit `{hi}` too write `{lo} ..< {hi} + 1`",
+                f"`{lo} ..< {hi}` stops before `{hi}`; to visit `{hi}` too write `{lo} ..< {hi} + 1`",
             )
         return n.ForIn(name, _domain(domain), where, body, span=span)
 
@@ -851,7 +869,6 @@ class Builder:
 
 _OUTCOMES: Mapping[str, n.Outcome] = {
     "holds": "holds",
-    "hold": "holds",
     "violated": "violated",
     "unreachable": "unreachable",
     "vacuous": "vacuous",

@@ -11,27 +11,30 @@ import hashlib
 import io
 import re
 import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from protocheck.diagnostics import Diagnostic, Label, ModelError, Rule
 from protocheck.resources import grammar_path
 from protocheck.source import SourceFile, Span
 from protocheck.syntax import nodes as n
 from protocheck.syntax import rules
-from protocheck.syntax.build import Builder
+from protocheck.syntax.build import Builder, not_yet_supported
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
-    from lark.parsers.lalr_interactive_parser import InteractiveParser
+
+_Parser: TypeAlias = Any
+"""Lark's ``InteractiveParser``; lark has types for only some of its methods."""
 
 MAX_BYTES = 2_000_000
-MAX_BRACKETS = 100
-MAX_DEPTH = 200
+MAX_BRACKETS = 64
+MAX_DEPTH = 160
 MAX_FAULTS = 100
 
 _STARTS = ["item", "member", "actor_open"]
@@ -46,7 +49,8 @@ def parse(file: SourceFile) -> n.Module:
     deep = _too_many_brackets(file, tokens)
     if deep is not None:
         raise ModelError([deep])
-    reader = _Reader(file, Builder(_docs(file, tokens)))
+    lost = [d.labels[0].span.start for d in faults]
+    reader = _Reader(file, Builder(_docs(file, tokens)), [_start(t) for t in tokens], lost)
     items = [item for cut in _cut(tokens, _ITEMS) for item in reader.item(cut)]
     faults += reader.faults + reader.builder.faults
     header, rest = _take_header(file, items, faults)
@@ -154,7 +158,7 @@ def _lex(file: SourceFile, faults: list[Diagnostic]) -> list[Token]:
                 tokens.append(token)
             return tokens
         except UnexpectedCharacters as error:
-            start = error.pos_in_stream
+            start = error.pos_in_stream or at
         run = _NO_TOKEN.match(text, start)
         if text[start] == '"':
             end = text.find("\n", start)
@@ -170,8 +174,8 @@ def _lex(file: SourceFile, faults: list[Diagnostic]) -> list[Token]:
         else:
             at = run.end() if run else start + 1
             faults.append(_unknown_character(file, start, at))
-        if len(faults) >= MAX_FAULTS:
-            return tokens
+        if len(faults) > MAX_FAULTS:
+            raise ModelError(_in_order(faults))
     return tokens
 
 
@@ -270,10 +274,11 @@ _PREFIXES = frozenset({"PUB", "GHOST", "ALWAYS", "OF", "ADVERSARY", "COLON"})
 def _cut(tokens: Sequence[Token], firsts: frozenset[str]) -> list[Sequence[Token]]:
     """Cut into declarations: after `;`, and before every word of ``firsts``, where no bracket is open.
 
-    If the brackets do not match, such a word cuts everywhere, if it stands where declarations begin: an item in the
-    first column, a member at the beginning of its line. So a lost brace costs one declaration.
+    Such a word also cuts within brackets where it stands as declarations do: a member at the beginning of its line, as
+    members are only cut where something is wrong; an item in the first column, if the brackets of the file do not
+    match. So a lost brace costs one declaration.
     """
-    matched = _brackets_match(tokens)
+    matched = firsts is _ITEMS and _brackets_match(tokens)
     cuts: list[Sequence[Token]] = []
     start = depth = 0
     for i, token in enumerate(tokens):
@@ -305,13 +310,17 @@ def _begins(tokens: Sequence[Token], i: int, firsts: frozenset[str], depth: int,
     starts_line = token.line != before.end_line
     if depth == 0 and before.type == "SEMI":
         return True
-    if before.type in _PREFIXES or (token.type == "GHOST" and after == "LBRACE"):
+    if before.type in _PREFIXES or (before.type in firsts and not starts_line):
+        return False
+    if token.type == "GHOST" and after == "LBRACE":
         return False
     named = token.type in firsts and (token.type not in _ROLES or after not in _AFTER_NAME)
     if depth == 0:
         unknown = token.type == "NAME" and (before.type == "RBRACE" or after in _SECOND_WORD)
         return named or (starts_line and (unknown or (token.type == "RBRACE" and before.type == "RBRACE")))
-    return named and not matched and (token.column == 1 if firsts is _ITEMS else starts_line)
+    if matched or (token.column != 1 if firsts is _ITEMS else not starts_line):
+        return False
+    return named or (token.type == "NAME" and token.column == 1 and after in _SECOND_WORD)
 
 
 # What comes after a name that is used, and after a word that was meant to begin a declaration.
@@ -323,12 +332,17 @@ _SECOND_WORD = frozenset({"NAME", "STATE", "LOCK", "OP", "PROC"})
 
 
 class _Reader:
-    """Parses cuts of one file and collects what is wrong with them."""
+    """Parses cuts of one file and collects what is wrong with them.
 
-    def __init__(self, file: SourceFile, builder: Builder) -> None:
+    ``starts`` are the offsets of all tokens, ``lost`` those of what could not become a token, both ascending.
+    """
+
+    def __init__(self, file: SourceFile, builder: Builder, starts: Sequence[int], lost: Sequence[int]) -> None:
         self.file = file
         self.builder = builder
         self.faults: list[Diagnostic] = []
+        self._starts = starts
+        self._lost = lost
 
     def item(self, cut: Sequence[Token]) -> list[Any]:
         """The item in ``cut``, or nothing."""
@@ -342,23 +356,28 @@ class _Reader:
             for member in _cut(body, _MEMBERS):
                 misfit = self._read(member, "member")
                 if isinstance(misfit, _Misfit):
-                    self.faults.append(_explain(self.file, misfit, "member"))
+                    self._report(misfit)
             if len(self.faults) == known and not closed:
                 self.faults.append(_never_closed(self.file, cut[head - 1], cut[-1]))
         if len(self.faults) == known:
-            self.faults.append(_explain(self.file, read, "item"))
+            self._report(read)
         return []
+
+    def _report(self, misfit: _Misfit) -> None:
+        """Explain ``misfit``, unless it may come from a part of its declaration that was no token."""
+        cut, at = misfit.cut, min(misfit.at, len(misfit.cut) - 1)
+        after = bisect_right(self._starts, _start(cut[at]))
+        end = self._starts[after] if after < len(self._starts) else len(self.file.text)
+        if bisect_left(self._lost, _start(cut[0])) == bisect_left(self._lost, end):
+            self.faults.append(_explain(self.file, misfit))
 
     def _read(self, cut: Sequence[Token], start: str) -> Any:
         from lark import UnexpectedToken
 
-        parser = _lark().parse_interactive(start=start)
+        parser: _Parser = _lark().parse_interactive(start=start)
         for i, token in enumerate(cut):
-            if token.type == "NAME":
-                if token in _LATER:
-                    return _Misfit(cut, i, start)
-                if token == "x":
-                    token = _product_word(parser, token)
+            if token == "x":
+                token = _product_word(parser, token)
             try:
                 parser.feed_token(token)
             except UnexpectedToken:
@@ -391,7 +410,7 @@ class _Reader:
                 del done[len(done) - count :]
                 span = Span(self.file, part.meta.start_pos, part.meta.end_pos)
                 depth = 1 + max((d for _, d in children), default=0)
-                if depth > 2 * MAX_DEPTH and too_deep is None:
+                if depth > MAX_DEPTH and too_deep is None:
                     too_deep = span
                 method = getattr(self.builder, part.data)
                 done.append((method(span, *(child for child, _ in children)), depth))
@@ -409,12 +428,12 @@ class _Misfit:
     start: str
 
 
-def _product_word(parser: InteractiveParser, token: Token) -> Token:
+def _product_word(parser: _Parser, token: Token) -> Token:
     """The name ``x``, retagged if no name can stand here: then it may be the word between the parts of a product."""
     return token if _takes(parser, token) else token.update(type="PRODUCT")
 
 
-def _takes(parser: InteractiveParser, token: Token) -> bool:
+def _takes(parser: _Parser, token: Token) -> bool:
     from lark import UnexpectedToken
 
     try:
@@ -445,7 +464,7 @@ def _actor_body(rest: Sequence[Token]) -> tuple[Sequence[Token], bool]:
 # -------------------------------------------------------------------------------------------------------- messages
 
 
-def _explain(file: SourceFile, misfit: _Misfit, start: str) -> Diagnostic:
+def _explain(file: SourceFile, misfit: _Misfit) -> Diagnostic:
     """The fault at a token that does not fit: the first explanation that applies, from the special to the general."""
     cut, at = misfit.cut, misfit.at
     found = cut[at] if at < len(cut) else None
@@ -468,25 +487,21 @@ def _explain(file: SourceFile, misfit: _Misfit, start: str) -> Diagnostic:
     )
 
 
-def _run(tokens: Iterable[Token], start: str) -> InteractiveParser:
+def _run(tokens: Iterable[Token], start: str) -> _Parser:
     """A parser that has taken ``tokens``, which must fit."""
-    parser = _lark().parse_interactive(start=start)
+    parser: _Parser = _lark().parse_interactive(start=start)
     for token in tokens:
         parser.feed_token(_product_word(parser, token) if token == "x" else token)
     return parser
 
 
 def _not_yet(file: SourceFile, misfit: _Misfit, accepted: set[str]) -> Diagnostic | None:
-    found = misfit.cut[misfit.at]
-    if found.type != "NAME" or found not in _LATER:
-        return None
-    what, instead = _LATER[str(found)]
-    return Diagnostic(
-        rules.NOT_YET_SUPPORTED,
-        f"`{found}` is not supported yet: {what}",
-        (Label(_span(file, found)),),
-        f"{instead}; the word is reserved, so it cannot be a name",
-    )
+    """A word of a later version where only a name can stand, or a name that is followed like such a word."""
+    cut, at = misfit.cut, misfit.at
+    for i in (at, at - 1):
+        if i >= 0 and cut[i] in rules.LATER:
+            return not_yet_supported(str(cut[i]), _span(file, cut[i]))
+    return None
 
 
 def _misspelt(file: SourceFile, misfit: _Misfit, accepted: set[str]) -> Diagnostic | None:
@@ -508,7 +523,7 @@ def _misspelt(file: SourceFile, misfit: _Misfit, accepted: set[str]) -> Diagnost
     return None
 
 
-def _fits(parser: InteractiveParser, word: Token, then: Token) -> bool:
+def _fits(parser: _Parser, word: Token, then: Token) -> bool:
     ahead = parser.copy(deepcopy_values=False)
     ahead.feed_token(word)
     return _takes(ahead, then)
@@ -611,14 +626,16 @@ def _open_bracket(file: SourceFile, tokens: Sequence[Token], accepted: set[str])
 def _hint(misfit: _Misfit, accepted: set[str]) -> str:
     cut, at = misfit.cut, misfit.at
     found, before = cut[at], cut[at - 1] if at else None
+    after = cut[at + 1] if at + 1 < len(cut) else None
     touching = before is not None and before.end_pos == found.start_pos
+    double = after is not None and found.end_pos == after.start_pos
     if found.type == "EQ" and "EQEQ" in accepted:
         return "`==` compares, `=` assigns"
     if found.type == "EQEQ" and "EQ" in accepted:
         return "`=` assigns, `==` compares"
-    if before is not None and touching and before.type == found.type and found.type in ("PLUS", "MINUS"):
+    if after is not None and double and after.type == found.type and found.type in ("PLUS", "MINUS"):
         return f"write `{found}= 1`"
-    if before is not None and touching and before.type == "SLASH" and found.type == "STAR":
+    if after is not None and double and found.type == "SLASH" and after.type == "STAR":
         return "comments begin with `//` and end with the line"
     if before is not None and touching and before.type == "COLON" and found.type == "EQ":
         return "`=` assigns"
@@ -686,6 +703,8 @@ def _expected(accepted: set[str]) -> str:
             left -= group
             if word not in words:
                 words.append(word)
+    if words:
+        left -= _POSTFIX
     spelt = sorted(_spelling()[t] for t in left)
     words += [w if w.startswith(("a ", "an ")) else f"`{w}`" for w in spelt]
     if "$END" in accepted and not words:
@@ -695,7 +714,8 @@ def _expected(accepted: set[str]) -> str:
 
 @cache
 def _keywords() -> frozenset[str]:
-    return frozenset(t for t, spelt in _spelling().items() if spelt.isidentifier() and t not in ("PRODUCT", "UNDERSCORE"))
+    no_words = ("PRODUCT", "UNDERSCORE")
+    return frozenset(t for t, spelt in _spelling().items() if spelt.isidentifier() and t not in no_words)
 
 
 def _shown(token: Token) -> str:
@@ -703,28 +723,6 @@ def _shown(token: Token) -> str:
         return f"keyword `{token}`"
     text = str(token)
     return f"`{text if len(text) <= 40 else text[:37] + '...'}`"
-
-
-_LATER: Mapping[str, tuple[str, str]] = {
-    "slow": ("an op that begins and ends in different steps", "write two ops, or a `proc`"),
-    "busy": ("a lock that is never waited for", "use `flag` and `try_acquire`"),
-    "object": ("pools of objects", "use arrays over a scalarset, and a `state` that says which are in use"),
-    "new": ("taking an object from a pool", "use arrays over a scalarset"),
-    "free": ("giving an object back to its pool", "use arrays over a scalarset"),
-    "may_fail": ("failure injection", "write `either { } or { }` with the failure as a branch"),
-    "on_error": ("unwinding on errors", "test the result and undo by hand"),
-    "try": ("returning on errors", "write `let rc = f(); if rc != OK { return rc; }`"),
-    "killable": ("waits that a signal ends", "write `either { acquire l; } or { return EINTR; }`"),
-    "interrupt": ("interrupt handlers", "write an `environment` that runs the handler"),
-    "irq_off": ("disabled interrupts", "leave the handler out of the model"),
-    "preempt_off": ("disabled preemption", "leave it out; threads are not preempted by name"),
-    "recoverable": ("properties of the form: from everywhere some run leads to", "use `reachable`"),
-    "counter": ("counters with a window", "use `version`, or a range"),
-    "progress": ("liveness", "use `deadlock`, and `final` for threads that end"),
-    "fair": ("fairness", "leave it out: without liveness it changes no verdict"),
-    "run": ("claims of the form: this run leads to", "use `reachable` or `expect ... violated`"),
-    "completion": ("completions", "use a `bool` and `await`"),
-}
 
 
 # ------------------------------------------------------------------------------------------------------ whole files
@@ -750,7 +748,9 @@ def _take_header(
     if not headers and not faults:
         start = len(file.text) - len(file.text.lstrip())
         faults.append(
-            Diagnostic(rules.MISSING_HEADER, "the file does not say what it is", (Label(Span(file, start, start)),), _HEADER)
+            Diagnostic(
+                rules.MISSING_HEADER, "the file does not say what it is", (Label(Span(file, start, start)),), _HEADER
+            )
         )
     return headers[0] if headers else None, rest
 
