@@ -190,6 +190,7 @@ def _update(draw: st.DrawFn, scope: Scope, scalars: tuple[ScalarSort, ...]) -> U
         index = tuple(draw(values(scope, sort, scalars, 1)) for sort in var.index)
     value = draw(values(inner, var.sort, scalars, 1))
     where = draw(st.one_of(st.just(TRUE), truths(inner, scalars, 1)))
+    where = and_(where, *(within(i, sort) for i, sort in zip(index, var.index, strict=True)))
     return put(var, *index, ite(within(value, var.sort), value, ex(_first(var.sort))), binders=binders, where=where)
 
 
