@@ -1,0 +1,176 @@
+"""Faults of a command line, by name, and the search for the model files that it means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocheck.diagnostics import Diagnostic, Rule
+from protocheck.resources import models_path
+
+BAD_USAGE = Rule(
+    "bad-usage",
+    "The command line cannot be read.",
+    """\
+An option or a command is unknown, misspelt, or lacks its value.
+
+    protocheck chek my.pchk                 # no such command
+    protocheck check my.pchk --timeout      # how many seconds?
+
+Mended:
+
+    protocheck check my.pchk --timeout 60
+
+`protocheck --help` and `protocheck check --help` list what there is.
+""",
+)
+BAD_VALUE = Rule(
+    "bad-value",
+    "An option has a value that it cannot have.",
+    """\
+The bound is a number of steps (0 or more), the timeout a number of seconds above 0, `-j` a number of processes from 1 on,
+and `-p` takes `NAME=VALUE`.
+
+    protocheck check my.pchk --bound deep
+    protocheck check my.pchk -p vcpus
+
+Mended:
+
+    protocheck check my.pchk --bound 20
+    protocheck check my.pchk -p vcpus=3
+""",
+)
+CONTRADICTORY_OPTIONS = Rule(
+    "contradictory-options",
+    "Two options ask for things that exclude each other.",
+    """\
+Following one of them would mean to ignore the other, so neither is followed.
+
+    protocheck check my.pchk -p vcpus=2 -p vcpus=3
+    protocheck check my.pchk --format json --full     # JSON always carries everything
+
+Mended: leave one of them out.
+""",
+)
+NO_SUCH_FILE = Rule(
+    "no-such-file",
+    "A path does not lead to a file or folder.",
+    """\
+The file may be misspelt, or the command may have been given in another folder.
+
+    protocheck check modles/populate.pchk
+
+Mended:
+
+    protocheck check models/populate.pchk
+""",
+)
+NO_MODELS = Rule(
+    "no-models",
+    "A folder holds no model.",
+    """\
+All files below the folder whose names end in `.pchk` are checked, except those in a folder called `lib`: library modules
+are checked as part of the models that import them. Here nothing is left, and to say that all is well would be false.
+""",
+)
+UNKNOWN_RULE = Rule(
+    "unknown-rule",
+    "`protocheck explain` was given a name that no rule has.",
+    """\
+The name of a rule stands in brackets behind `error` or `warning`. `protocheck explain` without a name lists them all.
+""",
+)
+UNKNOWN_ENGINE = Rule(
+    "unknown-engine",
+    "`--engine` names no engine.",
+    """\
+`protocheck engines` lists them with what each can do. `auto`, the default, chooses.
+""",
+)
+
+RULES = (BAD_USAGE, BAD_VALUE, CONTRADICTORY_OPTIONS, NO_SUCH_FILE, NO_MODELS, UNKNOWN_RULE, UNKNOWN_ENGINE)
+
+
+class UsageError(Exception):
+    """Raised for a command line that cannot be followed."""
+
+    def __init__(self, rule: Rule, headline: str, mend: str = "") -> None:
+        super().__init__(headline)
+        self.diagnostic = Diagnostic(rule, headline, (), mend)
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model to check: where it is, and the name under which people see it."""
+
+    path: Path
+    shown: str
+
+
+def find_models(paths: Sequence[str]) -> list[ModelFile]:
+    """The model files that ``paths`` mean, each once, in the order given and by name within a folder.
+
+    Without a path these are the shipped models. Raises :class:`UsageError` for a path that leads nowhere and for a
+    folder without models.
+    """
+    if not paths:
+        root = models_path()
+        here = Path.cwd()
+        base = here if root.is_relative_to(here) else root.parent
+        found = [ModelFile(p, p.relative_to(base).as_posix()) for p in _below(root)]
+        if not found:
+            raise UsageError(NO_MODELS, "no model is shipped with this installation")
+        return found
+    models: dict[Path, ModelFile] = {}
+    for given in paths:
+        path = Path(given)
+        if not _exists(path):
+            raise UsageError(NO_SUCH_FILE, f"there is no file or folder `{given}`", _similar(path))
+        files = list(_below(path)) if path.is_dir() else [path]
+        if not files:
+            raise UsageError(
+                NO_MODELS, f"there is no model in folder `{given}`", "models end in .pchk and are not in a folder lib/"
+            )
+        for file in files:
+            models.setdefault(file.resolve(), ModelFile(file, file.as_posix()))
+    return list(models.values())
+
+
+def _exists(path: Path) -> bool:
+    """Whether ``path`` leads somewhere; a name that no file could have does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _below(folder: Path) -> Iterable[Path]:
+    return sorted(
+        p for p in folder.rglob("*.pchk") if "lib" not in p.relative_to(folder).parts[:-1] and not p.is_dir()
+    )
+
+
+def _similar(path: Path) -> str:
+    """A hint: a file of nearly that name in the same folder."""
+    from difflib import get_close_matches
+
+    try:
+        names = sorted(p.name for p in path.parent.iterdir())
+    except (OSError, ValueError):
+        return ""
+    near = get_close_matches(path.name, names, n=1)
+    return f"did you mean `{(path.parent / near[0]).as_posix()}`?" if near else ""
+
+
+def parse_settings(given: Sequence[str]) -> dict[str, str]:
+    """The values of ``-p NAME=VALUE``, by name. Raises :class:`UsageError`."""
+    settings: dict[str, str] = {}
+    for text in given:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise UsageError(BAD_VALUE, f"`-p {text}` is not of the form NAME=VALUE", "write for example -p vcpus=3")
+        if settings.get(name, value) != value:
+            raise UsageError(CONTRADICTORY_OPTIONS, f"parameter `{name}` is set to {settings[name]} and to {value}")
+        settings[name] = value
+    return settings
