@@ -208,6 +208,10 @@ def ite(cond: Expr, then: Expr, other: Expr) -> Expr:
         return then if cond.value else other
     if then == other:
         return then
+    if then == TRUE and other == FALSE:
+        return cond
+    if then == FALSE and other == TRUE:
+        return not_(cond)
     return Apply(Op.ITE, (cond, then, other))
 
 

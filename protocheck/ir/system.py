@@ -221,21 +221,20 @@ class Lock:
 
 @dataclass(frozen=True)
 class AcquireSite:
-    """A place where a thread class takes a lock: it stands in one of ``locations`` and wants ``lock[index]``.
+    """A place in the code of a thread class where it takes a lock, in any of ``transitions``.
 
-    ``index`` and ``guard`` are over the thread's params and the site's own ``choices`` (members yet to be picked).
-    ``blocking`` is False for try_acquire. ``may_hold`` is what the data-flow analysis says could be held there.
+    Those are the transitions by which it is granted the lock or begins to wait for it (``Act.ACQUIRE`` or ``Act.WANT``
+    among their events gives the instance). ``blocking`` is False for try_acquire. ``may_hold`` is what the data-flow
+    analysis says is held there: (lock, mode).
     """
 
     thread: str
-    locations: tuple[int, ...]
     lock: str
-    index: tuple[Expr, ...]
     mode: str
     blocking: bool
-    may_hold: tuple[tuple[str, str], ...]  # (lock, mode)
+    may_hold: tuple[tuple[str, str], ...]
+    transitions: tuple[int, ...]
     origin: Origin = field(compare=False, repr=False)
-    choices: tuple[Param, ...] = ()
 
 
 @dataclass(frozen=True)

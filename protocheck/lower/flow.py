@@ -1,0 +1,1621 @@
+"""The control flow of one thread with all that it calls put in place: nodes joined by edges, still in source terms.
+
+Contended reads are taken out of expressions here, one node per access, so that a node is either one step of the
+language (see ``is_step``) or none. Which nodes then make up a transition is decided by :mod:`protocheck.lower.steps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias, assert_never
+
+from protocheck.ir.expr import Op
+from protocheck.ir.system import LockKind
+from protocheck.lower.bounds import bounded_type
+from protocheck.lower.instance import Instance
+from protocheck.source import Origin, Span
+from protocheck.types import tree as t
+from protocheck.types.contention import ANY, Access, Contention, Form, HeldForm, form_of, has_retry, subexpressions
+from protocheck.types.types import BoolType, SetType, Type
+
+# --------------------------------------------------------------------------------------------------------------------
+# Activations: what the names in a routine's body mean
+
+
+@dataclass(eq=False)
+class Slot:
+    """A local that is kept in the state. Slots are shared by all activations of a routine in one thread."""
+
+    name: str
+    type: Type
+
+
+@dataclass(frozen=True, eq=False)
+class Alias:
+    """A local that stands for an expression of the caller: a reference parameter or a value that cannot change."""
+
+    expr: t.Expr
+    activation: Activation
+
+
+@dataclass(frozen=True, eq=False)
+class OwnIndex:
+    """The thread's own ``position``-th index."""
+
+    position: int
+
+
+Binding: TypeAlias = Slot | Alias | OwnIndex
+
+
+@dataclass(eq=False)
+class Activation:
+    """One inlined call (or the thread itself)."""
+
+    routine: str
+    origin: Origin | None
+    bindings: dict[int, Binding] = field(default_factory=dict)
+    forms: dict[int, Form] = field(default_factory=dict)
+    refs: dict[int, tuple[str, tuple[Form, ...]]] = field(default_factory=dict)
+
+    def at(self, span: Span) -> Origin:
+        return Origin(span, self.origin)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Nodes
+
+
+@dataclass(frozen=True, eq=False)
+class HeldNow:
+    """A lock that is held at a node, as far as the structure of the code shows."""
+
+    lock: t.LockRef
+    activation: Activation
+    mode: str
+    every: bool
+    form: HeldForm
+
+
+@dataclass(frozen=True)
+class Nop:
+    """Nothing; joins edges."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A label or region edge that a property mentions: a step ends before it."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """Read the contended cell ``ref`` into a local. A step."""
+
+    local: t.Local
+    ref: t.StateRef
+
+
+@dataclass(frozen=True)
+class Set:
+    """``place := value``; a step if ``step``. ``declares`` resets a local that has no value yet."""
+
+    place: t.Place
+    value: t.Expr | None
+    step: bool
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Two successors: the condition holds, or not."""
+
+    condition: t.Expr
+
+
+@dataclass(frozen=True)
+class Fork:
+    """``either``: one successor per branch, a choice."""
+
+
+@dataclass(frozen=True)
+class Pick:
+    """``choose``: successors: chosen, and (if ``otherwise``) no candidate."""
+
+    local: t.Local
+    where: t.Expr | None
+    otherwise: bool
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class PickMember:
+    """The head of a ``for`` over a scalarset: successors: a turn, and the end. ``visited`` is a slot of type set."""
+
+    local: t.Local
+    visited: t.Local
+    where: t.Expr | None
+    domain: t.Expr | None
+
+
+@dataclass(frozen=True)
+class Scramble:
+    """``havoc``; a step if the place is contended."""
+
+    place: t.Place
+    step: bool
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """A built-in. A step."""
+
+    call: t.BuiltinCall
+    result: t.Local | None
+
+
+@dataclass(frozen=True)
+class Take:
+    """``acquire``. A step, or two: to begin waiting, and to be granted."""
+
+    lock: t.LockRef
+    mode: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """``try_acquire``. A step with two successors: taken, not taken."""
+
+    lock: t.LockRef
+    mode: str
+
+
+@dataclass(frozen=True)
+class Give:
+    """``release``. No step. ``checked``: the structure of the code does not show that it is held."""
+
+    lock: t.LockRef
+    mode: str
+    checked: bool
+
+
+@dataclass(frozen=True)
+class Lower:
+    """``downgrade``. No step."""
+
+    lock: t.LockRef
+    checked: bool
+
+
+@dataclass(frozen=True)
+class SyncBegin:
+    """``synchronize`` begins. A step."""
+
+    lock: t.LockRef
+
+
+@dataclass(frozen=True)
+class SyncEnd:
+    """``synchronize`` ends. A step."""
+
+    lock: t.LockRef
+
+
+@dataclass(frozen=True)
+class Wait:
+    """``await``. A step when it succeeds."""
+
+    condition: t.Expr
+    idle: bool
+    unless: t.Expr | None
+
+
+@dataclass(frozen=True)
+class Assertion:
+    """``assert``: evaluated in place, or (``pending``) just before the next step."""
+
+    condition: t.Expr
+    message: str
+    family: str
+    pending: bool
+
+
+@dataclass(frozen=True)
+class MustHold:
+    """A ``lock_misuse`` check: the condition over what the thread itself holds."""
+
+    condition: t.Held | None  # None: never true
+    message: str
+
+
+@dataclass(frozen=True)
+class GuardCheck:
+    """A ``lock_misuse`` check that the declared guard of a cell is held where the structure does not show it."""
+
+    ref: t.StateRef
+    write: bool
+
+
+@dataclass(frozen=True)
+class Inline:
+    """A statement executed as a whole without a step or choice inside: ghost code, or a loop of local work."""
+
+    statement: t.Statement
+    ghost: bool
+
+
+@dataclass(frozen=True)
+class Begin:
+    """An ``op`` or ``atomic`` begins: one step up to its :class:`End`."""
+
+
+@dataclass(frozen=True)
+class End:
+    """See :class:`Begin`."""
+
+
+@dataclass(frozen=True)
+class Back:
+    """The back edge of loop ``loop``; a step if its turn touches shared state."""
+
+    loop: int
+    step: bool
+
+
+@dataclass(frozen=True)
+class Again:
+    """``retry`` in loop ``loop``: a back edge that waits for a change of what the turn read."""
+
+    loop: int
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a loop that has a ``retry``: forgets what earlier turns read."""
+
+    loop: int
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The end of the thread. A step. No successor."""
+
+
+@dataclass(frozen=True)
+class HaltAll:
+    """``halt``. A step. No successor."""
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """``stop``. A step."""
+
+    thread: str
+    index: tuple[t.Expr, ...] | None
+
+
+@dataclass(frozen=True)
+class Crash:
+    """``bug``. A step. No successor."""
+
+    message: str
+
+
+NodeOp: TypeAlias = (
+    Nop
+    | Mark
+    | Load
+    | Set
+    | Branch
+    | Fork
+    | Pick
+    | PickMember
+    | Scramble
+    | Primitive
+    | Take
+    | Attempt
+    | Give
+    | Lower
+    | SyncBegin
+    | SyncEnd
+    | Wait
+    | Assertion
+    | MustHold
+    | GuardCheck
+    | Inline
+    | Begin
+    | End
+    | Back
+    | Again
+    | Head
+    | Finish
+    | HaltAll
+    | Freeze
+    | Crash
+)
+
+
+@dataclass(eq=False)
+class Node:
+    """A node; ``succ`` are numbers of nodes, in the order that the operation defines."""
+
+    number: int
+    op: NodeOp
+    activation: Activation
+    origin: Origin
+    held: tuple[HeldNow, ...]
+    depth: int  # of op and atomic
+    loops: tuple[int, ...]  # enclosing loops that have a retry
+    labels: tuple[str, ...]
+    regions: tuple[str, ...]
+    crossing: str  # "kvm.set_attributes": the routine of another actor that contains it
+    span: Span  # of the whole statement, for its text
+    succ: list[int] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Graph:
+    """The flow of one thread. ``inexact`` locks are held or not depending on the path."""
+
+    thread: t.ThreadDecl | None
+    nodes: list[Node]
+    slots: list[Slot]
+    inexact: set[str]
+    outermost: int | None  # the Back node of the outermost loop
+    atomic_blocks: list[Span]
+    loops: int
+
+
+@dataclass
+class _Loop:
+    number: int
+    cleanup: int
+    breaks: list[tuple[Node, int]]
+    continues: list[tuple[Node, int]]
+    held: tuple[HeldNow, ...]
+    retry: bool
+    head: Node | None = None
+
+
+@dataclass
+class _Call:
+    cleanup: int
+    exits: list[tuple[Node, int]]
+    result: t.Local | None
+    held_at_exit: list[tuple[HeldNow, ...]]
+    caller: Activation
+
+
+@dataclass(frozen=True)
+class Mentions:
+    """What properties (other than assertions) speak about."""
+
+    states: frozenset[str]
+    labels: frozenset[str]
+    regions: frozenset[str]
+
+
+def mentions(module: t.CheckedModule) -> Mentions:
+    """Collect what the properties of ``module`` mention."""
+    states: set[str] = set()
+    labels: set[str] = set()
+    regions: set[str] = set()
+
+    def visit(e: t.Expr) -> None:
+        match e:
+            case t.StateRef(state):
+                states.add(state)
+            case t.AtLabel(_, label):
+                labels.add(label)
+            case t.InRegion(_, region):
+                regions.add(region)
+            case t.FnCall(fn):
+                value = module.routines[fn].value
+                if value is not None:
+                    visit(value)
+            case _:
+                pass
+        for child in subexpressions(e):
+            visit(child)
+
+    for p in module.properties:
+        visit(p.condition)
+    for s in module.scenarios.values():
+        labels.update(x.label for x in s.expectations if x.label)
+    return Mentions(frozenset(states), frozenset(labels), frozenset(regions))
+
+
+def thread_flow(
+    thread: t.ThreadDecl, instance: Instance, contention: Contention, mentioned: Mentions, merge: bool = True
+) -> Graph:
+    """The flow graph of ``thread``; ``merge`` False makes every shared access a step, for tests of the reduction."""
+    builder = _Builder(instance, contention, mentioned, thread, merge)
+    root = Activation(thread.name, None)
+    for i, p in enumerate(thread.params):
+        root.bindings[p.number] = OwnIndex(i)
+        root.forms[p.number] = ("own", i)
+    builder.run(thread.body, root)
+    return builder.graph
+
+
+def init_flow(body: t.Block, instance: Instance, contention: Contention) -> Graph:
+    """The flow graph of an ``init`` block: everything in it happens at once."""
+    builder = _Builder(instance, contention, Mentions(frozenset(), frozenset(), frozenset()), None, True)
+    builder.depth = 1
+    builder.run(body, Activation("init", None))
+    return builder.graph
+
+
+_LAZY = (Op.AND, Op.OR, Op.IMPLIES, Op.ITE)
+
+
+class _Builder:
+    def __init__(
+        self,
+        instance: Instance,
+        contention: Contention,
+        mentioned: Mentions,
+        thread: t.ThreadDecl | None,
+        merge: bool,
+    ) -> None:
+        self.instance = instance
+        self.module = instance.module
+        self.contention = contention
+        self.mentioned = mentioned
+        self.thread = thread
+        self.merge = merge
+        self.graph = Graph(thread, [], [], set(), None, [], 0)
+        self.pending: list[tuple[Node, int]] = []
+        self.alive = True
+        self.held: tuple[HeldNow, ...] = ()
+        self.depth = 0
+        self.loops: list[_Loop] = []
+        self.calls: list[_Call] = []
+        self.cleanup: list[HeldNow] = []
+        self.labels: tuple[str, ...] = ()
+        self.regions: tuple[str, ...] = ()
+        self.crossing = ""
+        self.touches: set[int] = set()
+        self.slot_of: dict[int, Slot] = {}
+        self.names: dict[str, int] = {}
+        self.hidden = -1
+        self.stmt_span: Span | None = None
+
+    # -- emission
+
+    def run(self, body: t.Block, root: Activation) -> None:
+        self.emit(Nop(), root, body.span)
+        self.block(body, root)
+        self.stmt_span = None
+        end = Span(body.span.file, max(body.span.start, body.span.end - 1), body.span.end)
+        if self.alive:
+            if self.thread is not None:
+                self.end_checks(root, end)
+            self.emit(Finish(), root, end)
+            self.alive, self.pending = False, []
+
+    def emit(self, op: NodeOp, a: Activation, span: Span, ways: int = 1) -> Node:
+        """A node after all pending edges; its own edges become pending (in order of successors)."""
+        node = Node(
+            len(self.graph.nodes),
+            op,
+            a,
+            a.at(span),
+            self.held,
+            self.depth,
+            tuple(loop.number for loop in self.loops if loop.retry),
+            self.labels,
+            self.regions,
+            self.crossing,
+            self.stmt_span or span,
+            [-1] * ways,
+        )
+        self.labels = ()
+        self.graph.nodes.append(node)
+        self.join(node)
+        self.pending = [(node, i) for i in range(ways)]
+        self.alive = True
+        return node
+
+    def join(self, node: Node) -> None:
+        for source, slot in self.pending:
+            source.succ[slot] = node.number
+        self.pending = []
+
+    def dead(self) -> None:
+        self.pending, self.alive = [], False
+
+    def touch(self) -> None:
+        for loop in self.loops:
+            self.touches.add(loop.number)
+
+    def local(self, name: str, type_: Type, a: Activation) -> t.Local:
+        """A fresh hidden local with a slot of its own."""
+        self.hidden -= 1
+        local = t.Local(self.hidden, name, type_, True)
+        self.slot(local, a)
+        return local
+
+    def slot(self, local: t.Local, a: Activation) -> Slot:
+        known = self.slot_of.get(local.number)
+        if known is None:
+            prefix = self.thread.name if self.thread else "init"
+            name = f"{prefix}.{local.name}"
+            if name in self.names and a.routine != prefix:
+                name = f"{prefix}.{a.routine}.{local.name}"
+            seen = self.names.get(name, 0)
+            self.names[name] = seen + 1
+            known = Slot(name if not seen else f"{name}#{seen + 1}", local.type)
+            self.slot_of[local.number] = known
+            self.graph.slots.append(known)
+        a.bindings[local.number] = known
+        return known
+
+    # -- accesses
+
+    def access(self, ref: t.StateRef, write: bool, a: Activation) -> Access:
+        forms = tuple(self.form(i, a) for i in ref.index)
+        return Access(self.thread.name if self.thread else "", ref.state, forms, write, self.held_forms())
+
+    def held_forms(self) -> tuple[HeldForm, ...]:
+        return tuple(h.form for h in self.held)
+
+    def form(self, e: t.Expr, a: Activation) -> Form:
+        return form_of(e, a.forms)
+
+    def resolve(self, e: t.Expr, a: Activation) -> tuple[t.Expr, Activation]:
+        """What a reference parameter stands for."""
+        while isinstance(e, t.LocalRef):
+            b = a.bindings.get(e.local.number)
+            if not isinstance(b, Alias) or not e.local.ref:
+                break
+            e, a = b.expr, b.activation
+        return e, a
+
+    def contended(self, ref: t.StateRef, write: bool, a: Activation) -> bool:
+        if self.depth > 0 or self.thread is None or self.module.states[ref.state].ghost:
+            return False
+        return not self.merge or self.contention.contended(self.access(ref, write, a))
+
+    def guard(self, ref: t.StateRef, write: bool, a: Activation) -> None:
+        """A run-time check where the structure does not show that the declared guard is held."""
+        declaration = self.module.states[ref.state]
+        if declaration.guard is None or self.thread is None or ref.racy or declaration.ghost:
+            return
+        if not write and declaration.guard.read_any:
+            return
+        if self.shown(ref, write, a):
+            return
+        self.emit(GuardCheck(ref, write), a, ref.span)
+
+    def shown(self, ref: t.StateRef, write: bool, a: Activation) -> bool:
+        declaration = self.module.states[ref.state]
+        guard = declaration.guard
+        assert guard is not None
+        binders = {b.number: self.form(e, a) for b, e in zip(declaration.binders, ref.index, strict=True)}
+
+        def holds(term: t.GuardTerm, exclusive: bool) -> bool:
+            wanted = tuple(form_of(i, binders) for i in term.lock.index)
+            kind = self.module.locks[term.lock.lock].kind
+            return any(
+                h.form.lock == term.lock.lock
+                and (h.every or (h.form.index == wanted and ANY not in wanted))
+                and (not exclusive or h.mode == "write" or kind in (LockKind.MUTEX, LockKind.SPINLOCK))
+                for h in self.held
+            )
+
+        if write:
+            return all(holds(g, not guard.any_mode) for g in guard.write)
+        return any(holds(g, g.mode == "write") for g in guard.read)
+
+    def pure(self, e: t.Expr, a: Activation) -> t.Expr:
+        """``e`` without contended reads: each becomes a :class:`Load` before it, in the order of evaluation."""
+        match e:
+            case t.StateRef(_, index):
+                new = t.StateRef(e.state, tuple(self.pure(i, a) for i in index), e.racy, type=e.type, span=e.span)
+                self.guard(new, False, a)
+                self.touch()
+                if not self.contended(new, False, a):
+                    return new
+                return self.loaded(new, a)
+            case t.LocalRef(local) if local.ref:
+                target, owner = self.resolve(e, a)
+                if isinstance(target, t.LocalRef):
+                    return e
+                value = self.pure(target, owner)
+                if value is target:
+                    return e
+                copy = self.local(f"{local.name}", e.type, a)
+                self.assign_local(copy, value, owner, a, e.span)
+                return t.LocalRef(copy, type=e.type, span=e.span)
+            case t.Apply(op, args) if op in _LAZY and any(self.touches_contended(x, a) for x in args[1:]):
+                return self.short_circuit(e, a)
+            case t.FnCall():
+                return self.function(e, a)
+            case _:
+                return self.rebuild(e, a)
+
+    def assign_local(self, local: t.Local, value: t.Expr, owner: Activation, a: Activation, span: Span) -> None:
+        """``local := value`` where the value's names are those of ``owner`` and the local's slot is shared with it."""
+        owner.bindings[local.number] = a.bindings[local.number]
+        self.emit(Set(t.LocalRef(local, type=local.type, span=span), value, False), owner, span)
+
+    def function(self, e: t.FnCall, a: Activation) -> t.Expr:
+        """A function call; one that reads contended cells is evaluated access by access like any other expression."""
+        args = tuple(self.pure(x, a) for x in e.args)
+        call = t.FnCall(e.fn, args, type=e.type, span=e.span)
+        routine = self.instance.routines[e.fn]
+        refs = list(state_refs(call, self.module))
+        if routine.value is None or not refs:
+            return call
+        inner = Activation(e.fn, a.at(e.span))
+        for param, arg in zip(routine.params, args, strict=True):
+            self.pass_argument(param, arg, a, inner)
+        if not any(self.contended(r, False, inner) for r in state_refs(routine.value, self.module)):
+            for ref in state_refs(routine.value, self.module):
+                self.guard_bound(ref, inner)
+                self.touch()
+            return call
+        result = self.local(f"{e.fn.rsplit('.', 1)[-1]}", e.type, a)
+        self.assign_local(result, self.pure(routine.value, inner), inner, a, e.span)
+        return t.LocalRef(result, type=e.type, span=e.span)
+
+    def loaded(self, ref: t.StateRef, a: Activation) -> t.Expr:
+        copy = self.local(f"{ref.state.rsplit('.', 1)[-1]}'", ref.type, a)
+        self.emit(Load(copy, ref), a, ref.span)
+        return t.LocalRef(copy, type=ref.type, span=ref.span)
+
+    def short_circuit(self, e: t.Apply, a: Activation) -> t.Expr:
+        """Evaluate ``&&``, ``||``, ``implies``, ``?:`` by branches: an access happens only when it is needed."""
+        result = self.local("test", e.type, a)
+        place = t.LocalRef(result, type=e.type, span=e.span)
+
+        def put(value: t.Expr) -> None:
+            self.emit(Set(place, self.pure(value, a), False), a, e.span)
+
+        def constant(v: int) -> t.Expr:
+            return t.Const(v, type=BoolType(), span=e.span)
+
+        if e.op is Op.ITE:
+            condition, then, other = e.args
+        elif e.op is Op.AND:
+            condition, then = e.args[0], self.fold(e, a)
+            other = constant(0)
+        elif e.op is Op.OR:
+            condition, other = e.args[0], self.fold(e, a)
+            then = constant(1)
+        else:
+            condition, then, other = e.args[0], e.args[1], constant(1)
+        self.emit(Branch(self.pure(condition, a)), a, condition.span, 2)
+        no = self.pending.pop()
+        put(then)
+        ends = self.pending
+        self.pending = [no]
+        put(other)
+        self.pending += ends
+        self.emit(Nop(), a, e.span)
+        return place
+
+    def fold(self, e: t.Apply, a: Activation) -> t.Expr:
+        rest = e.args[1:]
+        return rest[0] if len(rest) == 1 else t.Apply(e.op, rest, type=e.type, span=e.span)
+
+    def rebuild(self, e: t.Expr, a: Activation) -> t.Expr:
+        match e:
+            case t.Field(base, name):
+                return t.Field(self.pure(base, a), name, type=e.type, span=e.span)
+            case t.Apply(op, args):
+                return t.Apply(op, tuple(self.pure(x, a) for x in args), type=e.type, span=e.span)
+            case t.Member(element, domain):
+                return t.Member(self.pure(element, a), self.pure(domain, a), type=e.type, span=e.span)
+            case t.SetLit(elements):
+                return t.SetLit(tuple(self.pure(x, a) for x in elements), type=e.type, span=e.span)
+            case t.RecordLit(fields):
+                return t.RecordLit(tuple(self.pure(x, a) for x in fields), type=e.type, span=e.span)
+            case t.Unwrap(base, checked):
+                return t.Unwrap(self.pure(base, a), checked, type=e.type, span=e.span)
+            case t.Wrap(base):
+                return t.Wrap(self.pure(base, a), type=e.type, span=e.span)
+            case t.Changed(snapshot):
+                return t.Changed(self.pure(snapshot, a), type=e.type, span=e.span)
+            case t.Quantified():
+                for ref in state_refs(e, self.module):
+                    self.guard_bound(ref, a)
+                    self.touch()
+                return e
+            case _:
+                return e
+
+    def guard_bound(self, ref: t.StateRef, a: Activation) -> None:
+        """Reads below a quantifier are checked by what is held of unindexed locks only."""
+        declaration = self.module.states[ref.state]
+        if declaration.guard is None or declaration.ghost or ref.racy or self.thread is None:
+            return
+        if declaration.guard.read_any or self.shown(ref, False, a):
+            return
+        if all(not g.lock.index for g in declaration.guard.read):
+            self.emit(GuardCheck(ref, False), a, ref.span)
+
+    def touches_contended(self, e: t.Expr, a: Activation) -> bool:
+        match e:
+            case t.StateRef() if self.contended(e, False, a):
+                return True
+            case t.LocalRef(local) if local.ref:
+                target, owner = self.resolve(e, a)
+                return not isinstance(target, t.LocalRef) and self.touches_contended(target, owner)
+            case _:
+                return any(self.touches_contended(x, a) for x in subexpressions(e))
+
+    # -- statements
+
+    def block(self, b: t.Block, a: Activation) -> None:
+        for n, s in enumerate(b.body):
+            if not self.alive:
+                return
+            following = next((x for x in b.body[n + 1 :] if not isinstance(x, t.Assert)), None)
+            follows_ghost = isinstance(following, t.Ghost)
+            self.statement(s, a, follows_ghost)
+
+    def statement(self, s: t.Statement, a: Activation, follows_ghost: bool = False) -> None:
+        outer = self.stmt_span
+        if not isinstance(s, t.Block):
+            self.stmt_span = None if isinstance(s, t.CallStmt) else s.span
+        if s.label:
+            if s.label in self.mentioned.labels and self.depth == 0:
+                self.labels = (*self.labels, s.label)
+                self.emit(Mark(), a, s.span)
+            else:
+                self.labels = (*self.labels, s.label)
+        self.dispatch(s, a, follows_ghost)
+        self.stmt_span = outer
+
+    def dispatch(self, s: t.Statement, a: Activation, follows_ghost: bool) -> None:
+        match s:
+            case t.Declare(local, value):
+                self.declare(local, value, a, s.span)
+            case t.Assign(place, value):
+                self.assign(place, value, a, s.span)
+            case t.CallStmt(call):
+                self.call(call, None, a)
+            case t.Builtin(call):
+                self.builtin(call, None, a, s.span)
+            case t.Choose(local, where, otherwise):
+                self.slot(local, a)
+                self.emit(Pick(local, where, otherwise is not None, s.span), a, s.span, 2 if otherwise else 1)
+                if otherwise is not None:
+                    no = self.pending.pop()
+                    self.fork_join([([*self.pending], None), ([no], otherwise)], a)
+            case t.Havoc(place):
+                place = self.index(place, a)
+                step = self.store_is_step(place, a)
+                self.emit(Scramble(place, step), a, s.span)
+            case t.If(condition, then, otherwise):
+                self.conditional(condition, then, otherwise, a, s.span)
+            case t.While(condition, body):
+                self.while_(condition, body, a, s)
+            case t.ForEach():
+                self.for_each(s, a)
+            case t.ForRange():
+                self.for_range(s, a)
+            case t.Break():
+                loop = self.loops[-1]
+                self.unwind(loop.cleanup, a, s.span)
+                self.check_loop_held(loop)
+                loop.breaks += self.pending
+                self.dead()
+            case t.Continue():
+                loop = self.loops[-1]
+                self.unwind(loop.cleanup, a, s.span)
+                self.check_loop_held(loop)
+                loop.continues += self.pending
+                self.dead()
+            case t.Retry():
+                loop = self.loops[-1]
+                self.unwind(loop.cleanup, a, s.span)
+                self.check_loop_held(loop)
+                again = self.emit(Again(loop.number), a, s.span)
+                assert loop.head is not None
+                again.succ[0] = loop.head.number
+                self.dead()
+            case t.Return(value):
+                self.return_(value, a, s.span)
+            case t.Either(branches):
+                self.emit(Fork(), a, s.span, len(branches))
+                edges = self.pending
+                self.fork_join([([e], b) for e, b in zip(edges, branches, strict=True)], a)
+            case t.Atomic(body):
+                if self.depth == 0:
+                    self.graph.atomic_blocks.append(s.span)
+                self.atomically(body, a, s.span)
+            case t.Ghost(body):
+                self.emit(Inline(body, True), a, s.span)
+            case t.With(locks, body):
+                base = len(self.cleanup)
+                before = self.held
+                for lock, mode in locks:
+                    lock = self.lock_index(lock, a)
+                    self.acquire(lock, mode, a, lock.span)
+                    self.cleanup.append(self.held[-1])
+                self.block(body, a)
+                if self.alive:
+                    self.unwind(base, a, s.span)
+                del self.cleanup[base:]
+                self.held = before
+            case t.Acquire(lock, mode, every):
+                self.touch()
+                if every:
+                    self.acquire_every(lock, mode, a, s.span)
+                else:
+                    lock = self.lock_index(lock, a)
+                    self.acquire(lock, mode, a, s.span)
+            case t.Release(lock, mode, every):
+                self.release(lock, mode, every, a, s.span)
+            case t.Downgrade(lock):
+                found = self.find_held(lock, a)
+                self.emit(Lower(lock, found is None), a, s.span)
+                form = self.held_form(lock, "read", a)
+                if found is not None:
+                    self.held = tuple(HeldNow(lock, a, "read", False, form) if h is found else h for h in self.held)
+                else:
+                    self.graph.inexact.add(lock.lock)
+            case t.Synchronize(lock):
+                self.touch()
+                self.sleeps(a, s.span, "synchronize")
+                self.emit(SyncBegin(lock), a, s.span)
+                self.emit(SyncEnd(lock), a, s.span)
+            case t.Await(condition, idle, unless, spin):
+                self.touch()
+                if not spin:
+                    self.sleeps(a, s.span, "await")
+                if idle and self.held:
+                    names = ", ".join(dict.fromkeys(h.lock.lock for h in self.held))
+                    self.emit(MustHold(None, f"idle wait with {names} held"), a, s.span)
+                self.emit(Wait(condition, idle, unless), a, s.span)
+            case t.Assert(condition, message, family):
+                pending = self.depth == 0 and not self.held and not follows_ghost and self.thread is not None
+                self.emit(Assertion(condition, message, family, pending), a, s.span)
+            case t.RequiresHeld(held):
+                assert isinstance(held, t.Held)
+                self.emit(MustHold(held, f"{held.lock.lock} must be held here"), a, s.span)
+            case t.Region(name, body):
+                mark = name in self.mentioned.regions and self.depth == 0
+                if mark:
+                    self.emit(Mark(), a, s.span)
+                before_regions = self.regions
+                self.regions = (*before_regions, name)
+                if mark:
+                    self.emit(Mark(), a, s.span)
+                self.block(body, a)
+                self.regions = before_regions
+                if mark and self.alive:
+                    self.emit(Mark(), a, s.span)
+            case t.Skip():
+                self.emit(Nop(), a, s.span)
+            case t.Halt():
+                self.emit(HaltAll(), a, s.span, 0)
+                self.dead()
+            case t.Stop(thread, index):
+                self.touch()
+                self.emit(Freeze(thread, index), a, s.span)
+            case t.Bug(message):
+                self.emit(Crash(message), a, s.span, 0)
+                self.dead()
+            case t.MightSleep():
+                self.sleeps(a, s.span, "might_sleep")
+            case t.Block():
+                self.block(s, a)
+            case _:
+                assert_never(s)
+
+    def fork_join(self, ways: list[tuple[list[tuple[Node, int]], t.Block | None]], a: Activation) -> None:
+        """Run each block from its edges; afterwards all that are still alive go on together."""
+        before = self.held
+        ends: list[tuple[Node, int]] = []
+        held: list[tuple[HeldNow, ...]] = []
+        for edges, block in ways:
+            self.pending, self.alive, self.held = edges, True, before
+            if block is not None:
+                self.emit(Nop(), a, block.span)
+                self.block(block, a)
+            if self.alive:
+                ends += self.pending
+                held.append(self.held)
+        self.pending, self.alive = ends, bool(ends)
+        self.held = self.merge_held(held) if held else before
+
+    def merge_held(self, ends: list[tuple[HeldNow, ...]]) -> tuple[HeldNow, ...]:
+        first = ends[0]
+        for other in ends[1:]:
+            mine, theirs = [h.form for h in first], [h.form for h in other]
+            if mine != theirs:
+                self.graph.inexact.update(f.lock for f in mine if f not in theirs)
+                self.graph.inexact.update(f.lock for f in theirs if f not in mine)
+                first = tuple(h for h in first if h.form in theirs)
+        return first
+
+    def check_loop_held(self, loop: _Loop) -> None:
+        self.merge_held([loop.held, self.held])
+
+    def declare(self, local: t.Local, value: t.Rhs | None, a: Activation, span: Span) -> None:
+        place = t.LocalRef(local, type=local.type, span=span)
+        match value:
+            case None:
+                self.slot(local, a)
+                self.emit(Set(place, None, False), a, span)
+            case t.Call():
+                self.slot(local, a)
+                self.call(value, local, a)
+            case t.BuiltinCall():
+                self.slot(local, a)
+                self.builtin(value, local, a, span)
+            case t.TryAcquire() | t.Test():
+                self.slot(local, a)
+                self.test_into(place, value, a, span)
+            case _:
+                new = self.pure(value, a)
+                if not local.mutable and self.fixed(new, a):
+                    a.bindings[local.number] = Alias(new, a)
+                    a.forms[local.number] = self.form(new, a)
+                    return
+                if not local.mutable:
+                    form = self.form(new, a)
+                    if form != ANY:
+                        a.forms[local.number] = form
+                self.slot(local, a)
+                self.emit(Set(place, new, False), a, span)
+
+    def fixed(self, e: t.Expr, a: Activation) -> bool:
+        """Whether ``e`` cannot change while the activation lasts."""
+        match e:
+            case t.LocalRef(local):
+                b = a.bindings.get(local.number)
+                return isinstance(b, OwnIndex) or (isinstance(b, Alias) and not local.ref)
+            case t.Wrap(base):
+                return self.fixed(base, a)
+            case _:
+                return self.instance.is_constant(e) or isinstance(e, t.NoneLit | t.StaleLit)
+
+    def assign(self, place: t.Place, value: t.Rhs, a: Activation, span: Span) -> None:
+        simple = isinstance(place, t.LocalRef) and not place.local.ref
+        match value:
+            case t.Call():
+                if simple and isinstance(place, t.LocalRef):
+                    self.call(value, place.local, a)
+                    return
+                result = self.local("result", value.type, a)
+                self.call(value, result, a)
+            case t.BuiltinCall():
+                if simple and isinstance(place, t.LocalRef):
+                    self.builtin(value, place.local, a, span)
+                    return
+                result = self.local("result", value.type, a)
+                self.builtin(value, result, a, span)
+            case t.TryAcquire() | t.Test():
+                result = self.local("result", BoolType(), a)
+                self.test_into(t.LocalRef(result, type=BoolType(), span=span), value, a, span)
+            case _:
+                new = self.pure(value, a)
+                place = self.index(place, a)
+                self.emit(Set(place, new, self.store_is_step(place, a)), a, span)
+                return
+        place = self.index(place, a)
+        copy = t.LocalRef(result, type=result.type, span=span)
+        self.emit(Set(place, copy, self.store_is_step(place, a)), a, span)
+
+    def index(self, place: t.Place, a: Activation) -> t.Place:
+        """``place`` with contended reads taken out of its indexes."""
+        match place:
+            case t.StateRef(_, index):
+                new = tuple(self.pure(i, a) for i in index)
+                return t.StateRef(place.state, new, place.racy, type=place.type, span=place.span)
+            case t.Field(base, name):
+                if isinstance(base, t.StateRef | t.Field):
+                    return t.Field(self.index(base, a), name, type=place.type, span=place.span)
+                return place
+            case t.LocalRef():
+                return place
+            case _:
+                assert_never(place)
+
+    def store_is_step(self, place: t.Place, a: Activation) -> bool:
+        target: t.Expr = place
+        owner = a
+        while isinstance(target, t.Field):
+            target = target.base
+        target, owner = self.resolve(target, a)
+        while isinstance(target, t.Field):
+            target = target.base
+        if not isinstance(target, t.StateRef) or self.module.states[target.state].ghost:
+            return False
+        self.touch()
+        self.guard_in(target, owner, a)
+        if self.depth > 0 or self.thread is None:
+            return False
+        if self.contended(target, True, owner):
+            return True
+        guard = self.module.states[target.state].guard
+        guarding = guard is not None and any(g.lock.lock == h.lock.lock for g in guard.write for h in self.held)
+        return target.state in self.mentioned.states and not guarding
+
+    def guard_in(self, ref: t.StateRef, owner: Activation, a: Activation) -> None:
+        self.guard(ref, True, owner)
+
+    def conditional(
+        self, condition: t.Rhs, then: t.Block, otherwise: t.Block | None, a: Activation, span: Span
+    ) -> None:
+        match condition:
+            case t.TryAcquire() | t.Test(call=t.TryAcquire()):
+                attempt = condition if isinstance(condition, t.TryAcquire) else condition.call
+                assert isinstance(attempt, t.TryAcquire)
+                lock = self.lock_index(attempt.lock, a)
+                self.touch()
+                self.emit(Attempt(lock, attempt.mode), a, span, 2)
+                yes, no = self.pending
+                before = self.held
+                taken = HeldNow(lock, a, attempt.mode, False, self.held_form(lock, attempt.mode, a))
+                positive = isinstance(condition, t.TryAcquire)
+                first, second = (then, otherwise) if positive else (otherwise, then)
+                ends: list[tuple[Node, int]] = []
+                held: list[tuple[HeldNow, ...]] = []
+                for edge, block, now in ((yes, first, (*before, taken)), (no, second, before)):
+                    self.pending, self.alive, self.held = [edge], True, now
+                    if self.module.locks[lock.lock].kind is LockKind.FLAG:
+                        self.held = before
+                    if block is not None:
+                        self.emit(Nop(), a, block.span)
+                        self.block(block, a)
+                    if self.alive:
+                        ends += self.pending
+                        held.append(self.held)
+                self.pending, self.alive = ends, bool(ends)
+                self.held = self.merge_held(held) if held else before
+                return
+            case t.Call() | t.BuiltinCall() | t.Test():
+                test = self.tested(condition, a, span)
+            case _:
+                test = self.pure(condition, a)
+        self.emit(Branch(test), a, test.span, 2)
+        yes, no = self.pending
+        self.fork_join([([yes], then), ([no], otherwise)], a)
+
+    def tested(self, condition: t.Call | t.BuiltinCall | t.Test, a: Activation, span: Span) -> t.Expr:
+        """The condition with its call made and its result in a local."""
+        call = condition.call if isinstance(condition, t.Test) else condition
+        result = self.local("result", call.type, a)
+        if isinstance(call, t.Call):
+            self.call(call, result, a)
+        elif isinstance(call, t.BuiltinCall):
+            self.builtin(call, result, a, span)
+        else:
+            self.test_into(t.LocalRef(result, type=BoolType(), span=span), call, a, span)
+        value: t.Expr = t.LocalRef(result, type=call.type, span=call.span)
+        if isinstance(condition, t.Test):
+            rest = tuple(self.pure(x, a) for x in condition.args)
+            value = t.Apply(condition.op, (value, *rest), type=condition.type, span=condition.span)
+        return value
+
+    def test_into(self, place: t.LocalRef, value: t.TryAcquire | t.Test, a: Activation, span: Span) -> None:
+        if isinstance(value, t.Test):
+            test = self.tested(value, a, span)
+            self.emit(Set(place, test, False), a, span)
+            return
+        lock = self.lock_index(value.lock, a)
+        self.touch()
+        if self.module.locks[lock.lock].kind is not LockKind.FLAG:
+            self.graph.inexact.add(lock.lock)
+        self.emit(Attempt(lock, value.mode), a, span, 2)
+        yes, no = self.pending
+        ends = []
+        for edge, result in ((yes, 1), (no, 0)):
+            self.pending = [edge]
+            self.emit(Set(place, t.Const(result, type=BoolType(), span=span), False), a, span)
+            ends += self.pending
+        self.pending = ends
+        self.emit(Nop(), a, span)
+
+    # -- loops
+
+    def loop_of(self, body: t.Block) -> _Loop:
+        self.graph.loops += 1
+        return _Loop(self.graph.loops, len(self.cleanup), [], [], self.held, has_retry(body))
+
+    def run_loop(self, loop: _Loop, body: t.Block, a: Activation, span: Span, head: Node) -> None:
+        """The turn of a loop from the pending edges, its back edge to ``head``; afterwards the loop is popped."""
+        self.block(body, a)
+        if self.alive:
+            self.check_loop_held(loop)
+        self.close_loop(loop, a, span, head)
+
+    def close_loop(self, loop: _Loop, a: Activation, span: Span, head: Node) -> None:
+        self.pending += loop.continues
+        self.alive = bool(self.pending)
+        if self.alive:
+            self.held = loop.held
+            outermost = len(self.loops) == 1 and not self.calls
+            back = self.emit(Back(loop.number, False), a, span)
+            back.succ[0] = head.number
+            if outermost and self.graph.outermost is None:
+                self.graph.outermost = back.number
+            self.loops.pop()
+            touched = loop.number in self.touches and self.depth == 0 and self.thread is not None
+            back.op = Back(loop.number, touched)
+        else:
+            self.loops.pop()
+        self.pending, self.held = [], loop.held
+
+    def while_(self, condition: t.Expr | None, body: t.Block, a: Activation, s: t.While) -> None:
+        if self.simple_loop(s, a):
+            self.emit(Inline(s, False), a, s.span)
+            return
+        loop = self.loop_of(body)
+        head = self.emit(Head(loop.number) if loop.retry else Nop(), a, s.span)
+        loop.head = head
+        self.loops.append(loop)
+        exits: list[tuple[Node, int]] = []
+        span = s.span
+        self.stmt_span = None
+        if condition is not None:
+            self.emit(Branch(self.pure(condition, a)), a, condition.span, 2)
+            exits.append(self.pending.pop())
+        self.run_loop(loop, body, a, span, head)
+        self.pending = exits + loop.breaks
+        self.alive = bool(self.pending)
+        if self.alive:
+            self.emit(Nop(), a, span)
+
+    def for_each(self, s: t.ForEach, a: Activation) -> None:
+        if self.simple_loop(s, a):
+            self.emit(Inline(s, False), a, s.span)
+            return
+        loop = self.loop_of(s.body)
+        domain = None if s.domain is None else self.pure(s.domain, a)
+        self.slot(s.local, a)
+        visited = self.local(f"{s.local.name}.visited", _set_of(s.local.type), a)
+        self.emit(Set(t.LocalRef(visited, type=visited.type, span=s.span), None, False), a, s.span)
+        if domain is not None and not self.fixed(domain, a):
+            copy = self.local(f"{s.local.name}.domain", domain.type, a)
+            self.emit(Set(t.LocalRef(copy, type=copy.type, span=s.span), domain, False), a, s.span)
+            domain = t.LocalRef(copy, type=copy.type, span=s.span)
+        head = self.emit(PickMember(s.local, visited, s.where, domain), a, s.span, 2)
+        loop.head = head
+        self.loops.append(loop)
+        exit_ = self.pending.pop()
+        self.stmt_span = None
+        self.run_loop(loop, s.body, a, s.span, head)
+        self.pending = [exit_, *loop.breaks]
+        self.alive = True
+        self.emit(Nop(), a, s.span)
+
+    def for_range(self, s: t.ForRange, a: Activation) -> None:
+        if self.simple_loop(s, a):
+            self.emit(Inline(s, False), a, s.span)
+            return
+        loop = self.loop_of(s.body)
+        span = s.span
+        self.slot(s.local, a)
+        place = t.LocalRef(s.local, type=s.local.type, span=span)
+        first, end = self.pure(s.first, a), self.pure(s.end, a)
+        step = self.pure(s.step, a) if s.step is not None else t.Const(1, type=s.local.type, span=span)
+        end = self.kept(end, f"{s.local.name}.end", a, span)
+        first = self.kept(first, f"{s.local.name}.first", a, span) if s.down else first
+        step = self.kept(step, f"{s.local.name}.step", a, span)
+        done = self.local(f"{s.local.name}.more", BoolType(), a)
+        more = t.LocalRef(done, type=BoolType(), span=span)
+
+        def guarded(next_: t.Expr) -> None:
+            """``more := next_ is still inside; if more: i := next_``, so that the variable never leaves its range."""
+            inside = (
+                t.Apply(Op.GE, (next_, first), type=BoolType(), span=span)
+                if s.down
+                else t.Apply(Op.LT, (next_, end), type=BoolType(), span=span)
+            )
+            self.emit(Set(more, inside, False), a, span)
+            self.emit(Branch(more), a, span, 2)
+            no = self.pending.pop()
+            self.emit(Set(place, next_, False), a, span)
+            self.pending.append(no)
+
+        start = t.Apply(Op.SUB, (end, step), type=s.local.type, span=span) if s.down else first
+        guarded(start)
+        head = self.emit(Branch(more), a, span, 2)
+        loop.head = head
+        self.loops.append(loop)
+        exit_ = self.pending.pop()
+        self.stmt_span = None
+        self.block(s.body, a)
+        if self.alive:
+            self.check_loop_held(loop)
+        self.pending += loop.continues
+        loop.continues = []
+        self.alive = bool(self.pending)
+        if self.alive:
+            self.held = loop.held
+            guarded(t.Apply(Op.SUB if s.down else Op.ADD, (place, step), type=s.local.type, span=span))
+        self.close_loop(loop, a, span, head)
+        self.pending = [exit_, *loop.breaks]
+        self.alive = True
+        self.emit(Nop(), a, span)
+
+    def kept(self, e: t.Expr, name: str, a: Activation, span: Span) -> t.Expr:
+        if self.fixed(e, a):
+            return e
+        bounded = self.finite(e)
+        copy = self.local(name, bounded, a)
+        self.emit(Set(t.LocalRef(copy, type=bounded, span=span), e, False), a, span)
+        return t.LocalRef(copy, type=bounded, span=span)
+
+    def finite(self, e: t.Expr) -> Type:
+        return bounded_type(e, self.instance)
+
+    def simple_loop(self, s: t.While | t.ForEach | t.ForRange, a: Activation) -> bool:
+        """Whether the loop is local work that can be executed as a whole: no step, no choice, no way out."""
+        if isinstance(s, t.While):
+            return False
+        if isinstance(s, t.ForEach) and s.domain is not None:
+            return False
+        return self.simple(s.body, a, {s.local.number})
+
+    def simple(self, b: t.Block, a: Activation, bound: set[int]) -> bool:
+        return all(self.simple_statement(s, a, bound) for s in b.body)
+
+    def simple_statement(self, s: t.Statement, a: Activation, bound: set[int]) -> bool:
+        if s.label:
+            return False
+        match s:
+            case t.Declare(local, value):
+                if value is None or isinstance(value, t.Call | t.BuiltinCall | t.TryAcquire | t.Test) or local.mutable:
+                    return False
+                bound.add(local.number)
+                return self.plain(value, a)
+            case t.Assign(place, value):
+                if isinstance(value, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
+                    return False
+                return self.plain(value, a) and self.plain_place(place, a)
+            case t.If(condition, then, otherwise):
+                if isinstance(condition, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
+                    return False
+                return (
+                    self.plain(condition, a)
+                    and self.simple(then, a, bound)
+                    and (otherwise is None or self.simple(otherwise, a, bound))
+                )
+            case t.Block():
+                return self.simple(s, a, bound)
+            case t.ForEach(local, where, body, None):
+                bound.add(local.number)
+                return (where is None or self.plain(where, a)) and self.simple(body, a, bound)
+            case t.ForRange(local, first, end, step, _, body):
+                bound.add(local.number)
+                return all(e is None or self.plain(e, a) for e in (first, end, step)) and self.simple(body, a, bound)
+            case t.Ghost() | t.Skip():
+                return True
+            case t.Assert():
+                return self.depth > 0 or bool(self.held) or self.thread is None
+            case _:
+                return False
+
+    def plain(self, e: t.Expr, a: Activation) -> bool:
+        """Whether ``e`` reads nothing contended and no cell whose guard would have to be checked."""
+        for ref in state_refs(e, self.module):
+            declaration = self.module.states[ref.state]
+            if declaration.ghost:
+                continue
+            if self.contended(ref, False, a):
+                return False
+            guard = declaration.guard
+            if guard is not None and not guard.read_any and self.thread is not None and not self.shown(ref, False, a):
+                return False
+        if self.depth == 0 and any(isinstance(x, t.LocalRef) and x.local.ref for x in walk(e)):
+            return False
+        return True
+
+    def plain_place(self, place: t.Place, a: Activation) -> bool:
+        target: t.Expr = place
+        while isinstance(target, t.Field):
+            target = target.base
+        match target:
+            case t.StateRef(state, index):
+                declaration = self.module.states[state]
+                if declaration.ghost:
+                    return True
+                if not all(self.plain(i, a) for i in index) or self.contended(target, True, a):
+                    return False
+                guard = declaration.guard
+                if guard is not None and self.thread is not None and not self.shown(target, True, a):
+                    return False
+                guarding = guard is not None or self.depth > 0 or self.thread is None
+                return guarding or state not in self.mentioned.states
+            case t.LocalRef(local):
+                return not local.ref or self.depth > 0
+            case _:
+                return False
+
+    # -- calls
+
+    def call(self, call: t.Call, result: t.Local | None, a: Activation) -> None:
+        routine = self.instance.routines[call.routine]
+        assert routine.body is not None
+        if routine.ghost:
+            ghost = t.Block((t.CallStmt(call, span=call.span),), span=call.span)
+            self.emit(Inline(ghost, True), a, call.span)
+            return
+        outer_span = self.stmt_span
+        self.stmt_span = None
+        inner = Activation(call.routine, a.at(call.span))
+        args = [x if p.ref else self.pure(x, a) for p, x in zip(routine.params, call.args, strict=True)]
+        for param, arg in zip(routine.params, args, strict=True):
+            self.pass_argument(param, arg, a, inner)
+        if result is not None and result.number not in a.bindings:
+            self.slot(result, a)
+        crossing = self.crossing
+        if call.crosses:
+            self.crossing = call.routine
+        is_op = routine.kind == "op"
+        if is_op:
+            self.touch()
+            self.emit(Begin(), inner, call.span).span = outer_span or call.span
+            self.depth += 1
+        frame = _Call(len(self.cleanup), [], result, [], a)
+        self.calls.append(frame)
+        outer_loops, self.loops = self.loops, list(self.loops)
+        base_loops = len(self.loops)
+        self.block(routine.body, inner)
+        if self.alive:
+            frame.exits += self.pending
+            frame.held_at_exit.append(self.held)
+        del self.loops[base_loops:]
+        self.loops = outer_loops
+        self.calls.pop()
+        self.pending, self.alive = frame.exits, bool(frame.exits)
+        if frame.held_at_exit:
+            self.held = self.merge_held(frame.held_at_exit)
+        if is_op:
+            self.depth -= 1
+        self.crossing = crossing
+        self.stmt_span = outer_span
+        if self.alive:
+            self.emit(End() if is_op else Nop(), a, call.span)
+
+    def pass_argument(self, param: t.Local, arg: t.Expr, a: Activation, inner: Activation) -> None:
+        if param.ref:
+            inner.bindings[param.number] = Alias(arg, a)
+            found = self.place_of(arg, a)
+            if found is not None:
+                inner.refs[param.number] = found
+            return
+        if not param.mutable:
+            form = self.form(arg, a)
+            inner.forms[param.number] = form if form != ANY else ("local", param.number)
+            if self.fixed(arg, a) or self.held_still(arg, a):
+                inner.bindings[param.number] = Alias(arg, a)
+                return
+        slot = self.slot(param, inner)
+        a.bindings[param.number] = slot
+        self.emit(Set(t.LocalRef(param, type=param.type, span=arg.span), arg, False), a, arg.span)
+
+    def held_still(self, e: t.Expr, a: Activation) -> bool:
+        """Whether ``e`` is a local of the caller that nothing can change during the call."""
+        match e:
+            case t.LocalRef(local):
+                return not local.mutable and not local.ref and local.number > 0
+            case t.Wrap(base):
+                return self.held_still(base, a)
+            case _:
+                return False
+
+    def place_of(self, e: t.Expr, a: Activation) -> tuple[str, tuple[Form, ...]] | None:
+        match e:
+            case t.StateRef(state, index):
+                return state, tuple(self.form(i, a) for i in index)
+            case t.Field(base, _):
+                return self.place_of(base, a)
+            case t.LocalRef(local):
+                return a.refs.get(local.number)
+            case _:
+                return None
+
+    def return_(self, value: t.Rhs | None, a: Activation, span: Span) -> None:
+        if not self.calls:
+            self.unwind(0, a, span)
+            self.end_checks(a, span)
+            self.emit(Finish(), a, span, 0)
+            self.dead()
+            return
+        frame = self.calls[-1]
+        if value is not None and frame.result is not None:
+            # The result's slot belongs to the caller; the value's names to this activation.
+            a.bindings[frame.result.number] = frame.caller.bindings[frame.result.number]
+            self.assign(t.LocalRef(frame.result, type=frame.result.type, span=span), value, a, span)
+        elif isinstance(value, t.Call):
+            self.call(value, None, a)
+        elif isinstance(value, t.BuiltinCall):
+            self.builtin(value, None, a, span)
+        elif value is not None and not isinstance(value, t.TryAcquire | t.Test):
+            self.pure(value, a)
+        self.unwind(frame.cleanup, a, span)
+        frame.exits += self.pending
+        frame.held_at_exit.append(self.held)
+        self.dead()
+
+    def builtin(self, call: t.BuiltinCall, result: t.Local | None, a: Activation, span: Span) -> None:
+        args = tuple(self.pure(x, a) for x in call.args)
+        place = self.index(call.place, a)
+        target, owner = self.resolve(place, a)
+        if isinstance(target, t.StateRef):
+            self.touch()
+            if call.name != "snapshot":
+                self.guard(target, True, owner)
+            else:
+                self.guard(target, False, owner)
+        new = t.BuiltinCall(name=call.name, place=place, args=args, type=call.type, span=call.span)
+        self.emit(Primitive(new, result), a, span)
+
+    def atomically(self, body: t.Block, a: Activation, span: Span) -> None:
+        self.touch()
+        self.emit(Begin(), a, span)
+        self.depth += 1
+        outer = self.stmt_span
+        self.stmt_span = None
+        self.block(body, a)
+        self.stmt_span = outer
+        self.depth -= 1
+        if self.alive:
+            self.emit(End(), a, span)
+
+    # -- locks
+
+    def lock_index(self, lock: t.LockRef, a: Activation) -> t.LockRef:
+        return t.LockRef(lock.lock, tuple(self.pure(i, a) for i in lock.index), lock.span)
+
+    def held_form(self, lock: t.LockRef, mode: str, a: Activation, every: bool = False) -> HeldForm:
+        return HeldForm(lock.lock, tuple(self.form(i, a) for i in lock.index), mode, every)
+
+    def acquire(self, lock: t.LockRef, mode: str, a: Activation, span: Span) -> None:
+        self.touch()
+        if self.module.locks[lock.lock].kind in (LockKind.MUTEX, LockKind.RWSEM):
+            self.sleeps(a, span, f"acquire of {lock.lock}")
+        self.emit(Take(lock, mode), a, span)
+        self.held = (*self.held, HeldNow(lock, a, mode, False, self.held_form(lock, mode, a)))
+
+    def acquire_every(self, lock: t.LockRef, mode: str, a: Activation, span: Span) -> None:
+        """One acquire per instance of the array: in the order of a range, in any order of a scalarset."""
+        self.graph.inexact.add(lock.lock)
+        index, exits = self.every(lock, a, span)
+        one = t.LockRef(lock.lock, index, lock.span)
+        before = self.held
+        self.acquire(one, mode, a, span)
+        self.held = before
+        self.end_every(exits, a, span)
+        self.held = (*before, HeldNow(lock, a, mode, True, HeldForm(lock.lock, (), mode, True)))
+
+    def every(self, lock: t.LockRef, a: Activation, span: Span) -> tuple[tuple[t.Expr, ...], list[tuple[Node, Node]]]:
+        """Open one loop per dimension of the lock array; gives the index and (head, exit marker) per loop."""
+        index: list[t.Expr] = []
+        heads: list[tuple[Node, Node]] = []
+        for n, type_ in enumerate(self.module.locks[lock.lock].index):
+            local = self.local(f"{lock.lock.rsplit('.', 1)[-1]}.i{n}", type_, a)
+            visited = self.local(f"{lock.lock.rsplit('.', 1)[-1]}.visited{n}", _set_of(type_), a)
+            self.emit(Set(t.LocalRef(visited, type=visited.type, span=span), None, False), a, span)
+            head = self.emit(PickMember(local, visited, None, None), a, span, 2)
+            self.pending = [(head, 0)]
+            heads.append((head, head))
+            index.append(t.LocalRef(local, type=type_, span=span))
+        return tuple(index), heads
+
+    def end_every(self, heads: list[tuple[Node, Node]], a: Activation, span: Span) -> None:
+        for head, _ in reversed(heads):
+            for source, slot in self.pending:
+                source.succ[slot] = head.number
+            self.pending = [(head, 1)]
+        self.emit(Nop(), a, span)
+
+    def find_held(self, lock: t.LockRef, a: Activation) -> HeldNow | None:
+        form = self.held_form(lock, "", a)
+        for h in reversed(self.held):
+            if h.form.lock == lock.lock and h.form.index == form.index and ANY not in form.index:
+                return h
+        return None
+
+    def release(self, lock: t.LockRef, mode: str, every: bool, a: Activation, span: Span) -> None:
+        if self.module.locks[lock.lock].kind is LockKind.FLAG:
+            self.touch()
+            self.emit(Give(self.lock_index(lock, a), "", False), a, span)
+            return
+        if every:
+            kept = tuple(h for h in self.held if not (h.every and h.lock.lock == lock.lock))
+            self.graph.inexact.add(lock.lock)
+            index, heads = self.every(lock, a, span)
+            self.emit(Give(t.LockRef(lock.lock, index, lock.span), mode, len(kept) == len(self.held)), a, span)
+            self.end_every(heads, a, span)
+            self.held = kept
+            return
+        lock = self.lock_index(lock, a)
+        found = self.find_held(lock, a)
+        wrong = found is None or (mode not in ("", found.mode))
+        if found is None:
+            self.graph.inexact.add(lock.lock)
+        self.emit(Give(lock, mode, wrong), a, span)
+        if found is not None:
+            self.held = tuple(h for h in self.held if h is not found)
+            self.cleanup = [h for h in self.cleanup if h is not found]
+
+    def unwind(self, base: int, a: Activation, span: Span) -> None:
+        """Release, in reverse, what ``with`` blocks hold above ``base``; the blocks themselves stay open."""
+        for h in reversed(self.cleanup[base:]):
+            node = self.emit(Give(h.lock, h.mode, False), h.activation, h.lock.span)
+            node.span = h.lock.span
+            self.held = tuple(x for x in self.held if x is not h)
+
+    def sleeps(self, a: Activation, span: Span, what: str) -> None:
+        for h in self.held:
+            if self.module.locks[h.lock.lock].kind in (LockKind.SPINLOCK, LockKind.RWLOCK):
+                self.emit(MustHold(None, f"{what} may sleep while the spinning lock {h.lock.lock} is held"), a, span)
+                return
+
+    def end_checks(self, a: Activation, span: Span) -> None:
+        if self.held:
+            names = ", ".join(dict.fromkeys(h.lock.lock for h in self.held))
+            self.emit(MustHold(None, f"the thread ends with {names} held"), a, span)
+
+
+def _set_of(type_: Type) -> Type:
+    return SetType(type_)
+
+
+def walk(e: t.Expr) -> Iterator[t.Expr]:
+    """``e`` and everything in it."""
+    yield e
+    for child in subexpressions(e):
+        yield from walk(child)
+
+
+def state_refs(e: t.Expr, module: t.CheckedModule) -> Iterator[t.StateRef]:
+    """Every state that evaluating ``e`` may read, through functions too."""
+    for x in walk(e):
+        if isinstance(x, t.StateRef):
+            yield x
+        elif isinstance(x, t.FnCall):
+            value = module.routines[x.fn].value
+            if value is not None:
+                yield from state_refs(value, module)
+
+
+def is_step(node: Node) -> bool:
+    """Whether executing ``node`` is (or begins) a step of its own; inside an op or atomic block nothing is."""
+    match node.op:
+        case Begin():
+            return node.depth == 0
+        case Set(step=step) | Scramble(step=step):
+            return step and node.depth == 0
+        case (
+            Load()
+            | Primitive()
+            | Take()
+            | Attempt()
+            | SyncBegin()
+            | SyncEnd()
+            | Wait()
+            | Again()
+            | Finish()
+            | HaltAll()
+            | Freeze()
+            | Crash()
+        ):
+            return node.depth == 0
+        case Back(_, step):
+            return step
+        case _:
+            return False
+
+
+def is_choice(node: Node) -> bool:
+    """Whether ``node`` is a choice, which belongs to the step after it."""
+    match node.op:
+        case Fork() | Pick():
+            return True
+        case Scramble(step=step):
+            return not step
+        case PickMember():
+            return True
+        case _:
+            return False
+
