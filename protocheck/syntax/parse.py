@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _Parser: TypeAlias = Any
 """Lark's ``InteractiveParser``; lark has types for only some of its methods."""
 
-MAX_BYTES = 2_000_000
+MAX_BYTES = 1_000_000
 MAX_BRACKETS = 64
 MAX_DEPTH = 160
 MAX_FAULTS = 100
@@ -51,7 +51,11 @@ def parse(file: SourceFile) -> n.Module:
         raise ModelError([deep])
     lost = [d.labels[0].span.start for d in faults]
     reader = _Reader(file, Builder(_docs(file, tokens)), [_start(t) for t in tokens], lost)
-    items = [item for cut in _cut(tokens, _ITEMS) for item in reader.item(cut)]
+    items: list[Any] = []
+    for cut in _cut(file.text, tokens, _ITEMS):
+        items += reader.item(cut)
+        if len(reader.faults) > MAX_FAULTS:
+            break
     faults += reader.faults + reader.builder.faults
     header, rest = _take_header(file, items, faults)
     if faults or header is None:
@@ -65,8 +69,8 @@ def load_source(path: Path, shown: str | None = None) -> SourceFile:
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or "it cannot be read"
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else str(error)) or "it cannot be read"
         raise _unreadable(name, rules.UNREADABLE_FILE, f"cannot read `{name}`: {reason.lower()}") from error
     if len(data) > MAX_BYTES:
         raise _unreadable(
@@ -271,7 +275,7 @@ _ITEMS = _MEMBERS | _ROLES | frozenset(
 _PREFIXES = frozenset({"PUB", "GHOST", "ALWAYS", "OF", "ADVERSARY", "COLON"})
 
 
-def _cut(tokens: Sequence[Token], firsts: frozenset[str]) -> list[Sequence[Token]]:
+def _cut(text: str, tokens: Sequence[Token], firsts: frozenset[str]) -> list[Sequence[Token]]:
     """Cut into declarations: after `;`, and before every word of ``firsts``, where no bracket is open.
 
     Such a word also cuts within brackets where it stands as declarations do: a member at the beginning of its line, as
@@ -282,7 +286,7 @@ def _cut(tokens: Sequence[Token], firsts: frozenset[str]) -> list[Sequence[Token
     cuts: list[Sequence[Token]] = []
     start = depth = 0
     for i, token in enumerate(tokens):
-        if i > start and _begins(tokens, i, firsts, depth, matched):
+        if i > start and _begins(text, tokens, i, firsts, depth, matched):
             cuts.append(tokens[start:i])
             start, depth = i, 0
         if token.type in _OPEN:
@@ -304,10 +308,13 @@ def _brackets_match(tokens: Sequence[Token]) -> bool:
     return not open_
 
 
-def _begins(tokens: Sequence[Token], i: int, firsts: frozenset[str], depth: int, matched: bool) -> bool:
+def _begins(
+    text: str, tokens: Sequence[Token], i: int, firsts: frozenset[str], depth: int, matched: bool
+) -> bool:
     token, before = tokens[i], tokens[i - 1]
     after = tokens[i + 1].type if i + 1 < len(tokens) else "$END"
-    starts_line = token.line != before.end_line
+    starts_line = "\n" in text[_end(before) : _start(token)]
+    first_column = starts_line and text[_start(token) - 1] == "\n"
     if depth == 0 and before.type == "SEMI":
         return True
     if before.type in _PREFIXES or (before.type in firsts and not starts_line):
@@ -318,9 +325,9 @@ def _begins(tokens: Sequence[Token], i: int, firsts: frozenset[str], depth: int,
     if depth == 0:
         unknown = token.type == "NAME" and (before.type == "RBRACE" or after in _SECOND_WORD)
         return named or (starts_line and (unknown or (token.type == "RBRACE" and before.type == "RBRACE")))
-    if matched or (token.column != 1 if firsts is _ITEMS else not starts_line):
+    if matched or not (first_column if firsts is _ITEMS else starts_line):
         return False
-    return named or (token.type == "NAME" and token.column == 1 and after in _SECOND_WORD)
+    return named or (token.type == "NAME" and first_column and after in _SECOND_WORD)
 
 
 # What comes after a name that is used, and after a word that was meant to begin a declaration.
@@ -352,8 +359,10 @@ class _Reader:
         head = _actor_head(cut)
         known = len(self.faults)
         if head and not isinstance(self._read(cut[:head], "actor_open"), _Misfit):
-            body, closed = _actor_body(cut[head:])
-            for member in _cut(body, _MEMBERS):
+            body, closed = _actor_body(self.file.text, cut[head:])
+            for member in _cut(self.file.text, body, _MEMBERS):
+                if len(self.faults) > MAX_FAULTS:
+                    break
                 misfit = self._read(member, "member")
                 if isinstance(misfit, _Misfit):
                     self._report(misfit)
@@ -394,7 +403,6 @@ class _Reader:
 
         done: list[tuple[Any, int]] = []
         todo: list[tuple[Any, bool]] = [(tree, False)]
-        too_deep: Span | None = None
         while todo:
             part, children_done = todo.pop()
             if part is None:
@@ -410,12 +418,10 @@ class _Reader:
                 del done[len(done) - count :]
                 span = Span(self.file, part.meta.start_pos, part.meta.end_pos)
                 depth = 1 + max((d for _, d in children), default=0)
-                if depth > MAX_DEPTH and too_deep is None:
-                    too_deep = span
+                if depth > MAX_DEPTH:
+                    raise ModelError([_too_deep(replace(span, end=span.start + 1))])
                 method = getattr(self.builder, part.data)
                 done.append((method(span, *(child for child, _ in children)), depth))
-        if too_deep is not None:
-            self.faults.append(_too_deep(replace(too_deep, end=too_deep.start + 1)))
         return done[0][0]
 
 
@@ -452,11 +458,11 @@ def _actor_head(cut: Sequence[Token]) -> int:
     return 0
 
 
-def _actor_body(rest: Sequence[Token]) -> tuple[Sequence[Token], bool]:
+def _actor_body(text: str, rest: Sequence[Token]) -> tuple[Sequence[Token], bool]:
     """What stands between the braces of an actor, and whether the closing one is there."""
     if not rest or rest[-1].type != "RBRACE":
         return rest, False
-    last = _cut(rest, _MEMBERS)[-1]
+    last = _cut(text, rest, _MEMBERS)[-1]
     depth = sum((t.type == "LBRACE") - (t.type == "RBRACE") for t in last)
     return (rest[:-1], True) if depth < 0 else (rest, False)
 
@@ -535,7 +541,7 @@ def _missing_semicolon(file: SourceFile, misfit: _Misfit, accepted: set[str]) ->
         return None
     found, before = cut[at], cut[at - 1]
     begins = found.type == "RBRACE" or found.type in _MEMBERS or found.type in _STATEMENT
-    if accepted == {"SEMI"} or begins or (found.type == "NAME" and found.line != before.end_line):
+    if accepted == {"SEMI"} or begins or (found.type == "NAME" and "\n" in file.text[_end(before) : _start(found)]):
         end = _end(before)
         return Diagnostic(
             rules.MISSING_SEMICOLON, f"missing `;` after `{before}`", (Label(Span(file, end - 1, end)),)

@@ -56,7 +56,7 @@ FILE_TOO_LARGE = _rule(
     "file-too-large",
     "The file is larger than any model should be.",
     """
-Model files may have 2 MB. A model that people can review has some hundred lines; a larger file is most likely something
+Model files may have 1 MB. A model that people can review has some hundred lines; a larger file is most likely something
 else, and reading it would only cost memory.
 
 Mend: move types, procs and properties that several models share into library modules, and `import` them.
