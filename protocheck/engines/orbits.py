@@ -22,7 +22,7 @@ from protocheck.ir.system import DeadlockTarget, PropertyTarget, System, Update
 Mapping: TypeAlias = tuple[tuple[int, ...], ...]
 """For each scalarset of the group, where each member goes."""
 
-SMALL_GROUP = 24
+SMALL_GROUP = 48
 MOST_IMAGES = 720
 CHUNK_BITS = 12
 
