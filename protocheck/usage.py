@@ -29,8 +29,8 @@ BAD_VALUE = Rule(
     "bad-value",
     "An option has a value that it cannot have.",
     """\
-The bound is a number of steps (0 or more), the timeout a number of seconds above 0, `-j` a number of processes from 1 on,
-and `-p` takes `NAME=VALUE`.
+The bound is a number of steps (0 or more), the timeout a number of seconds above 0, `-j` a number of processes from
+1 on, and `-p` takes `NAME=VALUE`.
 
     protocheck check my.pchk --bound deep
     protocheck check my.pchk -p vcpus
@@ -70,8 +70,8 @@ NO_MODELS = Rule(
     "no-models",
     "A folder holds no model.",
     """\
-All files below the folder whose names end in `.pchk` are checked, except those in a folder called `lib`: library modules
-are checked as part of the models that import them. Here nothing is left, and to say that all is well would be false.
+All files below the folder whose names end in `.pchk` are checked, except those in a folder called `lib`: library
+modules are checked as part of the models that import them. Here nothing is left, and to say that all is well would be false.
 """,
 )
 UNKNOWN_RULE = Rule(

@@ -42,7 +42,9 @@ hypervisor kvm {
 }
 """
 FILE = SourceFile("models/abba.pchk", TEXT)
-LIBRARY = SourceFile("models/lib/content.pchk", 'ghost proc populate(g : gfn) {\n    assert !populated[g], "twice";\n}\n')
+LIBRARY = SourceFile(
+    "models/lib/content.pchk", 'ghost proc populate(g : gfn) {\n    assert !populated[g], "twice";\n}\n'
+)
 GFN = ScalarSort("gfn", ("gfn0", "gfn1"))
 VCPU = ScalarSort("vcpu", ("vcpu0", "vcpu1"))
 KIND = OptionSort(EnumSort("kind", ("shared", "private")))
@@ -63,7 +65,7 @@ def _thread(name: str, pcs: Var, spots: tuple[str, ...]) -> ThreadClass:
 
 
 def abba() -> System:
-    """Two threads that take ``a`` and ``b`` in opposite order; both then wait. The run into the deadlock has 4 steps."""
+    """Two threads that take ``a`` and ``b`` in opposite order; both then wait. The deadlock is 4 steps deep."""
     one = Var("kvm.one.pc", (), RangeSort(0, 3), VarKind.PC)
     two = Var("kvm.two.pc", (), RangeSort(0, 3), VarKind.PC)
     spots = ("begin", "second", "waits", "end")
@@ -124,7 +126,7 @@ def abba() -> System:
         ),
         waits=waits,
         properties=(
-            Property("deadlock", "deadlock", "built-in", Wish.NEVER, DeadlockTarget(), "no threads wait for one another"),
+            Property("deadlock", "deadlock", "built-in", Wish.NEVER, DeadlockTarget(), "no thread waits for ever"),
         ),
         instance="1 one, 1 two",
     )

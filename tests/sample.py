@@ -102,7 +102,17 @@ def bad() -> Report:
 def locks() -> Report:
     """A lock graph with a cycle that is reached, one that is prevented, and an edge with a run of its own."""
     edges = (
-        LockEdge("a", "write", "b", "write", "kvm.one", EdgeStatus.REACHABLE, steps=3, evidence=abba_run(), origin=at("acquire b write")),
+        LockEdge(
+            "a",
+            "write",
+            "b",
+            "write",
+            "kvm.one",
+            EdgeStatus.REACHABLE,
+            steps=3,
+            evidence=abba_run(),
+            origin=at("acquire b write"),
+        ),
         LockEdge("b", "read", "a", "write", "kvm.two", EdgeStatus.UNKNOWN, detail="time limit"),
     )
     graph = LockGraph(
@@ -110,7 +120,11 @@ def locks() -> Report:
         edges,
         (
             LockFinding(
-                LockFindingKind.CYCLE, ("a", "b"), edges, "one takes a then b, two takes b then a", Violated(4, True, 3),
+                LockFindingKind.CYCLE,
+                ("a", "b"),
+                edges,
+                "one takes a then b, two takes b then a",
+                Violated(4, True, 3),
                 evidence=abba_run(),
             ),
             LockFinding(

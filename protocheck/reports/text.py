@@ -74,7 +74,7 @@ def summary(reports: Sequence[Report], style: Style, again: str, shown: Traces =
         for number, (command, what) in enumerate(hints):
             lead = "next: " if number == 0 else "      "
             if width + len(lead) + len(what) + 3 > style.width:
-                lines += [f"{lead}{command}", f"          {what}"]
+                lines += [lead + command, f"          {what}"]
             else:
                 lines.append(f"{lead}{pad(command, width)}   {what}")
     return "\n".join(line.rstrip() for line in lines) + "\n"
