@@ -107,11 +107,13 @@ def problems(draw: st.DrawFn, deadlock: bool = True) -> Problem:
         where = TRUE
         if params and isinstance(params[0].sort, RangeSort) and draw(st.booleans()):
             where = eq(params[0], ex(1))
-        locations = draw(st.integers(1, 3))
+        locations = draw(st.sampled_from([3, 2, 1]))
         owner = thread(f"t{k}", locations, params, where, done=(locations - 1,))
         threads.append(owner)
-        for n in range(draw(st.integers(1, 3))):
-            transitions.append(_transition(draw, owner, locations, names, scalars, f"c{k}_{n}_"))
+        for n in range(draw(st.sampled_from([4, 3, 5, 2, 1]))):
+            # The first ones form a way through all locations; the others go anywhere.
+            ends = (n, (n + 1) % locations) if n < locations else None
+            transitions.append(_transition(draw, owner, locations, names, scalars, f"c{k}_{n}_", ends))
     for k, owner in enumerate(threads):
         if draw(st.booleans()):
             waits.append(_wait(draw, owner, threads, names, scalars, k))
@@ -137,7 +139,11 @@ def problems(draw: st.DrawFn, deadlock: bool = True) -> Problem:
     pcs = tuple(t.pc for t in threads)
     for k in range(draw(st.integers(1, 3))):
         extra = tuple(Param(f"x{k}_{j}", s) for j, s in enumerate(draw(st.lists(st.sampled_from(scalars), max_size=1))))
-        cases = [Case(extra, draw(truths(Scope((*names, *pcs), extra, "y"), scalars, 2)))]
+        scope = Scope((*names, *pcs), extra, "y")
+        wanted = [_compare(draw, scope, scalars) for _ in range(draw(st.sampled_from([2, 3, 1])))]
+        if draw(st.booleans()):
+            wanted.append(draw(truths(scope, scalars, 2)))
+        cases = [Case(extra, and_(*wanted))]
         if draw(st.booleans()):
             via = draw(st.integers(0, len(transitions) - 1))
             step = transitions[via]
@@ -164,15 +170,16 @@ def _transition(
     names: tuple[Var, ...],
     scalars: tuple[ScalarSort, ...],
     tag: str,
+    ends: tuple[int, int] | None,
 ) -> Transition:
     sorts = st.sampled_from([*scalars, RangeSort(0, 2), OptionSort(scalars[0])])
     choices = tuple(Param(f"{tag}{j}", s) for j, s in enumerate(draw(st.lists(sorts, max_size=2))))
     scope = Scope(names, (*owner.params, *choices), tag)
-    source, target = draw(st.integers(0, locations - 1)), draw(st.integers(0, locations - 1))
-    guard = draw(st.one_of(st.just(TRUE), truths(scope, scalars, 1)))
-    updates = [_update(draw, scope, scalars) for _ in range(draw(st.integers(0, 3)))]
+    source, target = ends or (draw(st.integers(0, locations - 1)), draw(st.integers(0, locations - 1)))
+    guard = TRUE if draw(st.integers(0, 2)) else draw(truths(scope, scalars, 1))
+    updates = [_update(draw, scope, scalars) for _ in range(draw(st.sampled_from([2, 1, 3, 0])))]
     checks: list[Check] = []
-    for _ in range(draw(st.integers(0, 1))):
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1]))):
         checks.append(check(draw(truths(scope, scalars, 1)), fatal=draw(st.booleans())))
     return move(owner, source, target, guard, updates, choices, checks)
 
@@ -189,7 +196,7 @@ def _update(draw: st.DrawFn, scope: Scope, scalars: tuple[ScalarSort, ...]) -> U
     else:
         index = tuple(draw(values(scope, sort, scalars, 1)) for sort in var.index)
     value = draw(values(inner, var.sort, scalars, 1))
-    where = draw(st.one_of(st.just(TRUE), truths(inner, scalars, 1)))
+    where = TRUE if draw(st.integers(0, 2)) else draw(truths(inner, scalars, 1))
     where = and_(where, *(within(i, sort) for i, sort in zip(index, var.index, strict=True)))
     return put(var, *index, ite(within(value, var.sort), value, ex(_first(var.sort))), binders=binders, where=where)
 
@@ -224,7 +231,7 @@ def values(draw: st.DrawFn, scope: Scope, sort: Sort, scalars: tuple[ScalarSort,
     options: list[st.SearchStrategy[Expr]] = []
     scalar = scalarset_of(sort)
     if scalar is None:
-        options.append(st.sampled_from(list(values_of(sort))).map(ex))
+        options += [st.sampled_from(list(values_of(sort))).map(ex)] * 2
     else:
         fixed = [ex(k) for k in range(scalar.named)] + ([ex(none_of(sort))] if isinstance(sort, OptionSort) else [])
         if len(scalar.members) == 1:
@@ -271,7 +278,7 @@ def _cell(draw: st.DrawFn, scope: Scope, var: Var, scalars: tuple[ScalarSort, ..
 @st.composite
 def truths(draw: st.DrawFn, scope: Scope, scalars: tuple[ScalarSort, ...], depth: int) -> Expr:
     """A condition."""
-    kinds = ["compare", "compare", "const"]
+    kinds = ["compare"] * 6 + ["const"]
     if depth > 0:
         kinds += ["and", "or", "not", "implies", "forall", "exists", "count"]
     kind = draw(st.sampled_from(kinds))
