@@ -60,7 +60,8 @@ def test_spans_nest(path: Path) -> None:
 
 def test_sample_files_contain_every_kind_of_node() -> None:
     """The two sample files together hold at least one node of every class, so the tests above reach all of them."""
-    seen = {type(i) for name in ("every_construct", "every_module") for i in walk(parse(load_source(DATA / f"{name}.pchk")))}
+    samples = [parse(load_source(DATA / name)) for name in ("every_construct.pchk", "every_module.pchk")]
+    seen = {type(node) for sample in samples for node in walk(sample)}
     known = {c for c in vars(n).values() if isinstance(c, type) and issubclass(c, n.Node)}
     assert known - seen - {n.Node, n.Decl} == set()
 

@@ -1,4 +1,4 @@
-"""The pages of the syntax rules are true: their faulty examples are refused by that rule, their mended ones accepted."""
+"""The pages of the syntax rules are true: faulty examples are refused by their rule, mended ones are accepted."""
 
 from __future__ import annotations
 

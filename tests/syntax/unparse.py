@@ -335,7 +335,8 @@ def _expr(expr: n.Expr) -> str:
         case n.Finished(thread=thread):
             return f"finished({_expr(thread)})"
         case n.Held(lock=lock, mode=mode, by=by):
-            return f"held({_place(lock)}{'' if mode is None else ', ' + mode}{'' if by is None else ', by ' + _expr(by)})"
+            words = [_place(lock), *([] if mode is None else [mode]), *([] if by is None else [f"by {_expr(by)}"])]
+            return f"held({', '.join(words)})"
         case n.SetLit(elements=elements):
             return "{" + ", ".join(_expr(e) for e in elements) + "}"
         case n.RecordLit(fields=fields):
