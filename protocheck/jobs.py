@@ -34,9 +34,14 @@ class Done(Generic[T]):
 
 @dataclass(frozen=True)
 class Failed:
-    """A piece of work raised ``error``."""
+    """A piece of work raised an exception: its type, the first line of its message, and where it was raised.
 
-    error: BaseException
+    Words, not the exception: not every exception survives the way from one process to another.
+    """
+
+    kind: str
+    message: str
+    where: str
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,17 @@ def _one(piece: Work[T], tell: Tell) -> Answer[T]:
     try:
         return Done(piece(tell))
     except Exception as error:  # it is the caller who knows what to make of it
-        return Failed(error)
+        return describe(error)
+
+
+def describe(error: BaseException) -> Failed:
+    """``error`` in words."""
+    frame, where = error.__traceback__, ""
+    while frame is not None:
+        code = frame.tb_frame.f_code
+        where = f"{os.path.basename(code.co_filename)}:{frame.tb_lineno} ({code.co_name})"
+        frame = frame.tb_next
+    return Failed(type(error).__name__, str(error).split("\n", 1)[0][:300], where)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -157,7 +172,7 @@ def _work(piece: Work[T], pipe: Connection, parent: int) -> None:
     try:
         pipe.send(answer)
     except Exception as error:  # an answer that cannot be sent is a fault of ours and is said as one
-        pipe.send(Failed(RuntimeError(f"the answer cannot be sent: {error}")))
+        pipe.send(Failed(type(error).__name__, f"the answer cannot be sent: {error}", ""))
     pipe.close()
 
 
@@ -181,7 +196,7 @@ def _collect(running: dict[int, _Worker], answers: dict[int, Answer[T]], tell: C
             code = worker.process.exitcode or 0
             message = Died(max(0, -code), max(0, code))
         except Exception as error:  # an answer that cannot be read back is a fault of ours and is said as one
-            message = Failed(RuntimeError(f"the answer cannot be read: {error}"))
+            message = Failed(type(error).__name__, f"the answer cannot be read: {error}", "")
         if isinstance(message, str):
             tell(worker.number, message)
             continue

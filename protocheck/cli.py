@@ -1,0 +1,525 @@
+"""The command line. Nothing heavy is imported before it is known to be needed, so that ``--help`` comes at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn, TextIO, assert_never
+
+from protocheck.diagnostics import Diagnostic, ModelError
+from protocheck.usage import (
+    BAD_USAGE,
+    BAD_VALUE,
+    CONTRADICTORY_OPTIONS,
+    UNKNOWN_ENGINE,
+    ModelFile,
+    UsageError,
+    find_models,
+    parse_settings,
+)
+
+if TYPE_CHECKING:
+    from protocheck.findings import Report
+    from protocheck.jobs import Answer, Failed
+    from protocheck.reports.style import Style
+    from protocheck.reports.text import Traces
+
+OK, DIFFERS, BAD_INPUT, LIMIT, OUR_FAULT = 0, 1, 2, 3, 70
+
+EXIT_CODES = """\
+exit codes:
+  0   every verdict is as expected
+  1   a verdict is not (a violation, or a check that checks nothing, where none was expected)
+  2   bad usage, or a fault in a model
+  3   a limit was hit (time, memory, depth, Ctrl-C) and nothing else failed
+  70  a run did not replay, or a proof did not check: a fault in protocheck itself
+"""
+
+_ENGINES = ("auto", "explore", "bmc", "ic3", "kinduction")
+_WIDEST = 120
+_NARROWEST = 40
+_PIPED = 100
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that ``arguments`` (by default those of the process) ask for; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    doing = _Doing()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        status = _run(words, doing)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read the output has gone. What is still in the buffer must not be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return doing.status if doing.complete else _worst(doing.status, LIMIT)
+    except UsageError as fault:
+        return _refuse([fault.diagnostic], doing)
+    except ModelError as fault:
+        return _refuse(fault.diagnostics, doing)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return _worst(doing.status, LIMIT)
+    except MemoryError:
+        print(f"out of memory while {doing.words}; smaller sizes (-p NAME=VALUE) may help", file=sys.stderr)
+        return _worst(doing.status, LIMIT)
+    except Exception as error:
+        from protocheck.jobs import describe
+
+        print("\n".join(_internal(describe(error), doing.words)), file=sys.stderr)
+        return OUR_FAULT
+
+
+@dataclass
+class _Doing:
+    """What is being done, for whoever has to explain that it failed."""
+
+    words: str = "reading the command line"
+    status: int = OK
+    complete: bool = False
+    json: bool = False
+    reports: list[Report] = field(default_factory=list)
+
+
+def _run(words: list[str], doing: _Doing) -> int:
+    doing.json = "json" in words or "--format=json" in words
+    options = _parser().parse_args(words)
+    match options.command:
+        case "check":
+            return _check(options, doing)
+        case "explain":
+            doing.words = "looking up a rule"
+            return _explain(options.name)
+        case "engines":
+            return _list_engines()
+        case "schema":
+            from protocheck.reports.json import schema_path
+
+            print(schema_path().read_text(encoding="utf-8"), end="")
+            return OK
+        case _:
+            _parser().print_help()
+            return BAD_INPUT
+
+
+def _refuse(diagnostics: Sequence[Diagnostic], doing: _Doing) -> int:
+    if doing.json:
+        from protocheck.reports.json import render
+
+        print(render((), diagnostics, BAD_INPUT, _version()), end="")
+    else:
+        _complain(diagnostics)
+    return BAD_INPUT
+
+
+def _complain(diagnostics: Sequence[Diagnostic]) -> None:
+    from protocheck.reports.diagnostics import render
+
+    sys.stdout.flush()
+    print(render(diagnostics, _style(sys.stderr)), end="", file=sys.stderr, flush=True)
+
+
+def _internal(failed: Failed, doing: str) -> tuple[str, ...]:
+    """Says that a failure is ours, what was being done, and how to send it; no traceback."""
+    at = f", at {failed.where}" if failed.where else ""
+    return (
+        f"internal error: {failed.kind}: {failed.message}",
+        f"  while {doing}{at}",
+        f"  This is a fault in protocheck {_version()}, not in your model. Please report it with these lines, the",
+        "  command, and the model if it may be shown; a smaller model that still fails helps most.",
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Options
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose faults are named like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(BAD_USAGE, message, f"`{self.prog} --help` lists what there is")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="protocheck",
+        description="A model checker for protocols by which several parties share memory and locks.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    check = commands.add_parser(
+        "check",
+        help="check model files",
+        description="Check models against what their scenarios expect.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    check.add_argument(
+        "paths", nargs="*", metavar="PATH", help="model files, or folders of them (default: the shipped models)"
+    )
+    check.add_argument("-p", dest="settings", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    check.add_argument("--scenario", action="append", default=[], metavar="S", help="only this scenario (repeatable)")
+    check.add_argument(
+        "--property", action="append", default=[], metavar="P", help="only this property or family (repeatable)"
+    )
+    check.add_argument("--engine", default="auto", metavar="E", help=f"one of: {', '.join(_ENGINES)} (default: auto)")
+    check.add_argument("--bound", metavar="K", help="look at runs of at most K steps")
+    check.add_argument("--timeout", metavar="S", help="give up on a scenario after S seconds")
+    check.add_argument("-j", dest="jobs", metavar="N", help="use N processes (default: one per processor)")
+    check.add_argument("--format", choices=("text", "json"), default="text", help="for people, or for programs")
+    check.add_argument("--full", action="store_true", help="show the whole state at each step of a run")
+    check.add_argument(
+        "-v", "--traces", action="store_true", dest="traces", help="show the runs behind expected verdicts as well"
+    )
+
+    explain = commands.add_parser("explain", help="explain a rule that an error names", allow_abbrev=False)
+    explain.add_argument("name", nargs="?", metavar="NAME", help="the name in brackets; without it, all are listed")
+    commands.add_parser("engines", help="list the engines", allow_abbrev=False)
+    commands.add_parser("schema", help="print the JSON Schema of --format json", allow_abbrev=False)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"protocheck {_version()}")
+        parser.exit()
+
+
+def _version() -> str:
+    from protocheck import __version__
+
+    return __version__
+
+
+def _number(text: str | None, option: str, least: int, what: str) -> int | None:
+    if text is None:
+        return None
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise UsageError(BAD_VALUE, f"`{option} {text}`: {what}")
+    return value
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise UsageError(BAD_VALUE, f"`--timeout {text}`: the timeout is a number of seconds above 0")
+    return value
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# check
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What to check, as the options say it."""
+
+    settings: dict[str, str]
+    scenarios: tuple[str, ...]
+    properties: tuple[str, ...]
+    engine: str
+    bound: int | None
+    timeout: float | None
+    traces: bool
+    full: bool
+
+
+def _request(options: argparse.Namespace) -> _Request:
+    if options.engine not in _ENGINES:
+        from difflib import get_close_matches
+
+        near = get_close_matches(options.engine, _ENGINES, n=1)
+        mend = f"did you mean `{near[0]}`?" if near else f"engines are {', '.join(_ENGINES)}"
+        raise UsageError(UNKNOWN_ENGINE, f"no engine is called `{options.engine}`", mend)
+    if options.format == "json" and (options.full or options.traces):
+        option = "--full" if options.full else "--traces"
+        raise UsageError(
+            CONTRADICTORY_OPTIONS, f"`--format json` and `{option}`", "JSON always carries all runs and states"
+        )
+    return _Request(
+        parse_settings(options.settings),
+        tuple(dict.fromkeys(options.scenario)),
+        tuple(dict.fromkeys(options.property)),
+        options.engine,
+        _number(options.bound, "--bound", 0, "the bound is a number of steps, 0 or more"),
+        _seconds(options.timeout),
+        options.traces,
+        options.full,
+    )
+
+
+def _check(options: argparse.Namespace, doing: _Doing) -> int:
+    request = _request(options)
+    jobs = _number(options.jobs, "-j", 1, "the number of processes is 1 or more") or os.cpu_count() or 1
+    models = find_models(options.paths)
+    doing.words = f"checking {models[0].shown}" if len(models) == 1 else f"checking {len(models)} models"
+    faults: list[Diagnostic] = []
+    messages: list[str] = []
+    for answer in _answers(models, request, jobs, doing):
+        if isinstance(answer, _Fault):
+            doing.status = _worst(doing.status, answer.status)
+            faults += answer.diagnostics
+            if answer.diagnostics and not doing.json:
+                _complain(answer.diagnostics)
+            messages += answer.lines
+            for line in answer.lines:
+                print(line, file=sys.stderr, flush=True)
+            continue
+        if doing.reports and not doing.json:
+            print()
+        doing.reports.append(answer)
+        doing.status = _worst(doing.status, answer.exit_status)
+        if not doing.json:
+            _print_report(answer, request, len(models) == 1)
+    doing.complete = True
+    if doing.json:
+        from protocheck.reports.json import render
+
+        print(render(doing.reports, faults, doing.status, _version(), "\n".join(messages)), end="")
+    elif doing.reports:
+        _print_summary(doing.reports, request, options)
+    return doing.status
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """Why there is no report about a model."""
+
+    status: int
+    diagnostics: tuple[Diagnostic, ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """What one process does: a model, or one scenario of it."""
+
+    model: ModelFile
+    scenario: str | None
+
+
+def _answers(models: Sequence[ModelFile], request: _Request, jobs: int, doing: _Doing) -> Iterator[Report | _Fault]:
+    """What is found out about each model, in order: its report, or why there is none."""
+    from protocheck.jobs import run_all
+
+    units = _units(models, request, jobs)
+    progress = _Progress(sys.stderr, [u.model.shown + (f": {u.scenario}" if u.scenario else "") for u in units])
+    stop = threading.Event()
+    work = [partial(_one, unit, request, stop) for unit in units]
+    parts: list[Report] = []
+    answers = run_all(work, jobs, progress.tell)
+    try:
+        for unit, nxt, answer in zip(units, [*units[1:], None], answers, strict=True):
+            progress.done()
+            outcome = _judge(unit, answer)
+            if isinstance(outcome, _Fault):
+                yield outcome
+            else:
+                parts.append(outcome)
+                if _interrupted(outcome):
+                    stop.set()
+            if parts and (nxt is None or nxt.model is not unit.model):
+                scenarios = tuple(s for part in parts for s in part.scenarios)
+                report, parts = replace(parts[0], scenarios=scenarios), []
+                progress.clear()
+                yield report
+    finally:
+        progress.clear()
+
+
+def _units(models: Sequence[ModelFile], request: _Request, jobs: int) -> list[_Unit]:
+    """One unit per model; where there is but one model and several processes, one per scenario."""
+    if len(models) > 1 or jobs == 1:
+        return [_Unit(m, None) for m in models]
+    from protocheck.check import scenario_names
+
+    names = request.scenarios or scenario_names(models[0].path, models[0].shown)
+    return [_Unit(models[0], name) for name in names] or [_Unit(models[0], None)]
+
+
+def _one(unit: _Unit, request: _Request, stop: threading.Event, tell: Callable[[str], None]) -> Report | _Fault:
+    """The work of one process."""
+    from protocheck.check import check_file
+
+    if stop.is_set():
+        raise KeyboardInterrupt
+    try:
+        return check_file(
+            unit.model.path,
+            shown=unit.model.shown,
+            settings=request.settings,
+            scenarios=(unit.scenario,) if unit.scenario is not None else request.scenarios,
+            properties=request.properties,
+            engine=request.engine,
+            bound=request.bound,
+            timeout=request.timeout,
+            progress=tell,
+        )
+    except ModelError as fault:
+        return _Fault(BAD_INPUT, tuple(fault.diagnostics))
+    except UsageError as fault:
+        return _Fault(BAD_INPUT, (fault.diagnostic,))
+
+
+def _judge(unit: _Unit, answer: Answer[Report | _Fault]) -> Report | _Fault:
+    """What an answer means for the command."""
+    from protocheck.jobs import Died, Done, Failed, Interrupted
+
+    what = unit.model.shown + (f", scenario {unit.scenario}" if unit.scenario else "")
+    match answer:
+        case Done(report):
+            return report
+        case Failed("MemoryError"):
+            return _Fault(LIMIT, lines=(f"{what}: out of memory; smaller sizes (-p NAME=VALUE) may help",))
+        case Failed():
+            return _Fault(OUR_FAULT, lines=_internal(answer, f"checking {what}"))
+        case Died(9, _):
+            return _Fault(LIMIT, lines=(f"{what}: the process was killed, most likely for want of memory",))
+        case Died(number, code):
+            how = f"signal {number}" if number else f"exit code {code}"
+            return _Fault(OUR_FAULT, lines=(f"internal error: the process checking {what} ended by {how}",))
+        case Interrupted():
+            return _Fault(LIMIT, lines=(f"{what}: interrupted before there was an answer",))
+        case _:
+            assert_never(answer)
+
+
+def _interrupted(report: Report) -> bool:
+    from protocheck.engines.verdict import Limit
+    from protocheck.findings import Unknown
+
+    return any(isinstance(f.outcome, Unknown) and f.outcome.limit is Limit.INTERRUPTED for _, f in report.findings())
+
+
+def _worst(a: int, b: int) -> int:
+    """Which of two exit codes to end with: our own fault first, then bad input, a difference, a limit."""
+    return min((a, b), key=(OUR_FAULT, BAD_INPUT, DIFFERS, LIMIT, OK).index)
+
+
+def _traces(request: _Request, single: bool) -> Traces:
+    """All runs if they are asked for: by name, or by choosing one scenario or property of one model."""
+    from protocheck.reports.text import Traces
+
+    chosen = single and (request.scenarios or request.properties)
+    return Traces.ALL if request.traces or chosen else Traces.UNEXPECTED
+
+
+def _print_report(report: Report, request: _Request, single: bool) -> None:
+    from protocheck.reports.text import render
+
+    print(render(report, _style(sys.stdout), _traces(request, single), request.full), end="", flush=True)
+
+
+def _print_summary(reports: Sequence[Report], request: _Request, options: argparse.Namespace) -> None:
+    from protocheck.reports.text import summary
+
+    again = ["protocheck", "check", *options.paths]
+    for name, value in request.settings.items():
+        again += ["-p", f"{name}={value}"]
+    if request.engine != "auto":
+        again += ["--engine", request.engine]
+    if request.bound is not None:
+        again += ["--bound", str(request.bound)]
+    shown = _traces(request, len(reports) == 1)
+    print(f"\n{summary(reports, _style(sys.stdout), shlex.join(again), shown)}", end="", flush=True)
+
+
+def _style(stream: TextIO) -> Style:
+    """Colour and width for ``stream``; without a terminal the width is fixed, so that the same run prints the same."""
+    from protocheck.reports.style import Style, wants_color
+
+    terminal = stream.isatty()
+    columns = shutil.get_terminal_size().columns if terminal else _PIPED
+    return Style(wants_color(terminal, os.environ), max(_NARROWEST, min(columns, _WIDEST)))
+
+
+class _Progress:
+    """What is being done, on one line of a terminal, for whatever takes longer than a second; nothing elsewhere."""
+
+    PATIENCE = 1.0
+
+    def __init__(self, stream: TextIO, names: Sequence[str]) -> None:
+        self._stream = stream
+        self._names = names
+        self._finished = 0
+        self._begin = self._last = time.monotonic()
+        self._visible = False
+
+    def tell(self, number: int, words: str) -> None:
+        """Say that piece ``number`` is at ``words``."""
+        now = time.monotonic()
+        if not self._stream.isatty() or now - self._begin < self.PATIENCE or now - self._last < 0.1:
+            return
+        self._last = now
+        count = f"[{self._finished}/{len(self._names)}] " if len(self._names) > 1 else ""
+        line = f"{count}{self._names[number]}: {words} ({now - self._begin:.0f} s)"
+        room = shutil.get_terminal_size().columns - 1
+        print(f"\r\x1b[K{line[:room]}", end="", file=self._stream, flush=True)
+        self._visible = True
+
+    def done(self) -> None:
+        """One more piece has its answer."""
+        self._finished += 1
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._visible:
+            print("\r\x1b[K", end="", file=self._stream, flush=True)
+            self._visible = False
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# explain, engines
+
+
+def _explain(name: str | None) -> int:
+    from protocheck.catalogue import all_rules, find_rule
+
+    if name is None:
+        rules = all_rules()
+        width = max(map(len, rules))
+        for rule in rules.values():
+            print(f"{rule.name.ljust(width)}  {rule.summary}".rstrip())
+        return OK
+    rule = find_rule(name)
+    print(f"{rule.severity.value}[{rule.name}]: {rule.summary}".rstrip())
+    if rule.page:
+        print(f"\n{rule.page.strip()}")
+    return OK
+
+
+def _list_engines() -> int:
+    from protocheck.engines import ENGINES
+
+    rows = [("auto", "chooses among the others and combines their answers (the default)")]
+    rows += [(e.name, e.summary) for e in ENGINES]
+    width = max(len(name) for name, _ in rows)
+    for name, summary in rows:
+        print(f"{name.ljust(width)}  {summary}")
+    return OK
