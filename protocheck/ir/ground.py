@@ -718,26 +718,18 @@ def environment(params: Sequence[Param], values: Sequence[int]) -> dict[str, Dis
 
 
 def symmetric_scalarsets(system: System, targets: Sequence[PropertyTarget]) -> tuple[ScalarSort, ...]:
-    """The scalarsets whose unnamed members may be permuted without changing system or targets.
+    """The scalarsets whose unnamed members may be permuted without changing what steps do and what targets say.
 
     A scalarset is dropped as soon as any expression could tell its unnamed members apart: by a literal, by an order,
-    by arithmetic, or by mixing it with another sort. The analysis errs only towards dropping.
+    by arithmetic, or by mixing it with another sort. The analysis errs only towards dropping. It does not look at how
+    runs begin: see :func:`symmetric_beginnings`.
     """
     guilty: set[str] = set()
     audit = _Audit(guilty)
-    for var, default in zip(system.variables, system.defaults, strict=True):
-        scope = {f"#{i}": s for i, s in enumerate(var.index)}
-        audit.store(var.sort, default, scope)
-    for case in system.initial:
-        scope = {p.name: p.sort for p in case.params}
-        audit.sort_of(case.guard, scope)
-        for update in case.updates:
-            audit.update(update, scope)
     for thread in system.threads:
-        scope = {p.name: p.sort for p in thread.params}
-        audit.sort_of(thread.where, scope)
+        audit.sort_of(thread.where, {p.name: p.sort for p in thread.params})
     for transition in system.transitions:
-        scope = {p.name: p.sort for p in transition.params}
+        scope: dict[str, Sort] = {p.name: p.sort for p in transition.params}
         audit.sort_of(transition.guard, scope)
         for check in transition.checks:
             audit.sort_of(check.cond, scope)
@@ -755,6 +747,20 @@ def symmetric_scalarsets(system: System, targets: Sequence[PropertyTarget]) -> t
             for goal in target.cases:
                 audit.sort_of(goal.cond, {p.name: p.sort for p in goal.params})
     return tuple(s for s in system.scalarsets if s.name not in guilty and len(s.members) - s.named >= 2)
+
+
+def symmetric_beginnings(system: System) -> frozenset[str]:
+    """The names of the scalarsets whose unnamed members may be permuted without changing how runs begin."""
+    guilty: set[str] = set()
+    audit = _Audit(guilty)
+    for var, default in zip(system.variables, system.defaults, strict=True):
+        audit.store(var.sort, default, {f"#{i}": s for i, s in enumerate(var.index)})
+    for case in system.initial:
+        scope: dict[str, Sort] = {p.name: p.sort for p in case.params}
+        audit.sort_of(case.guard, scope)
+        for update in case.updates:
+            audit.update(update, scope)
+    return frozenset(s.name for s in system.scalarsets if s.name not in guilty)
 
 
 class _Audit:
