@@ -964,7 +964,7 @@ class ChosenArg(Node):
 
 @dataclass(frozen=True)
 class AdversaryCall(Node):
-    """``rmp.rmpupdate`` (``args`` is None: any) or ``kvm.ioctl_a(_, none)``."""
+    """``host.update`` (``args`` is None: any) or ``kvm.ioctl_a(_, none)``."""
 
     path: Path
     args: tuple[AnyArg | ChosenArg | Expr, ...] | None

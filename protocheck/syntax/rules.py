@@ -177,11 +177,11 @@ text, a quote is written `\\"` and a backslash `\\\\`.
 """,
     """
 protocol quoted
-source "KVM: guest_memfd
+source "KVM: x86/mmu
 """,
     """
 protocol quoted
-source "KVM: guest_memfd"
+source "KVM: x86/mmu"
 """,
 )
 
@@ -420,13 +420,13 @@ the verdict means. The words may be used as names meanwhile.
     + "\n".join(f"- `{word}`, {what}: {instead}." for word, (what, instead) in LATER.items()),
     """
 protocol soon
-firmware tdx {
+firmware module {
     slow op add_page() { skip; }
 }
 """,
     """
 protocol soon
-firmware tdx {
+firmware module {
     pub proc add_page() { skip; }
 }
 """,
