@@ -420,13 +420,13 @@ the verdict means. The words may be used as names meanwhile.
     + "\n".join(f"- `{word}`, {what}: {instead}." for word, (what, instead) in LATER.items()),
     """
 protocol soon
-firmware module {
+firmware monitor {
     slow op add_page() { skip; }
 }
 """,
     """
 protocol soon
-firmware module {
+firmware monitor {
     pub proc add_page() { skip; }
 }
 """,
