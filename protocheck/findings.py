@@ -56,7 +56,7 @@ class Violated:
 
 @dataclass(frozen=True)
 class Found:
-    """A ``reachable`` has its witness, or a ``weakness`` shows, after ``steps`` steps."""
+    """A ``reachable`` has its witness after ``steps`` steps."""
 
     steps: int
     shortest: bool
@@ -65,7 +65,7 @@ class Found:
 
 @dataclass(frozen=True)
 class NeverFound:
-    """No run of any length reaches what a ``reachable`` or ``weakness`` describes."""
+    """No run of any length reaches what a ``reachable`` describes."""
 
     by: Certificate
     any_size: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class NeverFound:
 
 @dataclass(frozen=True)
 class NotFoundToDepth:
-    """No run of at most ``depth`` steps reaches what a ``reachable`` or ``weakness`` describes."""
+    """No run of at most ``depth`` steps reaches what a ``reachable`` describes."""
 
     depth: int
 
@@ -122,10 +122,10 @@ class Tone(Enum):
 def word(outcome: Outcome) -> str:
     """The word by which ``expect`` names the outcome: holds, violated, unreachable, vacuous, unknown (or broken).
 
-    ``holds`` also stands for a bounded result: the sentence, not the word, says how far was looked.
+    A bounded result is ``unknown`` here, since nothing is known of longer runs; the sentence says how far was looked.
     """
     match outcome:
-        case Holds() | HoldsToDepth() | Found():
+        case Holds() | Found():
             return "holds"
         case Violated():
             return "violated"
@@ -133,7 +133,7 @@ def word(outcome: Outcome) -> str:
             return "unreachable"
         case Vacuous():
             return "vacuous"
-        case Unknown() | NotFoundToDepth():
+        case Unknown() | HoldsToDepth() | NotFoundToDepth():
             return "unknown"
         case Broken():
             return "broken"
@@ -232,7 +232,7 @@ class LockFindingKind(Enum):
     UNREALISED = "unrealised cycle"
     AGAINST = "against order"
     RECURSION = "recursion"
-    OPEN = "undecided cycle"
+    OPEN = "undecided"
 
 
 class EdgeStatus(Enum):
@@ -300,7 +300,7 @@ class LockFinding:
     @property
     def headline(self) -> str:
         """The finding on one line: "prevented cycle: a -> b -> a"."""
-        if self.kind is LockFindingKind.AGAINST:
+        if self.kind is LockFindingKind.AGAINST or (self.locks[0] == self.locks[-1] and len(self.locks) > 1):
             path = " -> ".join(self.locks)
         else:
             path = " -> ".join((*self.locks, self.locks[0]))
@@ -352,7 +352,8 @@ class Finding:
 
     ``kind`` is the keyword that declares it ("invariant", "reachable", ... , "assertion", "built-in").
     ``expected`` words the expectation that applies ("violated in 12 steps"); ``as_expected`` is the judgement, and
-    ``message`` says what differs if it does not match, else what is worth knowing about the outcome.
+    ``message`` says what differs if it does not match, else what is worth knowing about the outcome. ``open``: it
+    does not match, but only because a limit was hit.
     """
 
     name: str
@@ -363,6 +364,7 @@ class Finding:
     expected: str = "holds"
     as_expected: bool = True
     message: str = ""
+    open: bool = False
     evidence: Evidence | None = field(default=None, compare=False, repr=False)
     verdict: Verdict | None = field(default=None, compare=False, repr=False)
     deadlock: DeadlockExplanation | None = None
@@ -374,15 +376,11 @@ class Finding:
     def tone(self) -> Tone:
         """How a table should mark the outcome, whatever was expected."""
         match self.outcome:
-            case Holds() | HoldsToDepth():
-                return Tone.GOOD
-            case Found() | NeverFound() | NotFoundToDepth() if self.kind == "weakness":
-                return Tone.NOTED
-            case Found():
+            case Holds() | Found():
                 return Tone.GOOD
             case Violated() | NeverFound() | Vacuous():
-                return Tone.BAD
-            case Unknown() | NotFoundToDepth():
+                return Tone.NOTED if self.kind == "weakness" else Tone.BAD
+            case Unknown() | HoldsToDepth() | NotFoundToDepth():
                 return Tone.OPEN
             case Broken():
                 return Tone.BROKEN
@@ -458,8 +456,7 @@ def exit_status(reports: Iterable[Report]) -> int:
                 if isinstance(finding.outcome, Broken):
                     return 70
                 if not finding.as_expected:
-                    limit = isinstance(finding.outcome, Unknown | NotFoundToDepth)
-                    status = _worse(status, 3 if limit else 1)
+                    status = _worse(status, 3 if finding.open else 1)
             for mismatch in scenario.mismatches:
                 status = _worse(status, 3 if mismatch.open else 1)
     return status

@@ -1,0 +1,465 @@
+"""From a model file to a report: load, compile each scenario, ask one engine for everything, replay, judge.
+
+This is the line that all commands walk along; nothing here knows how a report is laid out. What an engine finds is
+believed only after the interpreter has replayed it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocheck.diagnostics import Diagnostic, Label, ModelError, Rule
+from protocheck.engines import auto, bmc, explore, ic3, kinduction
+from protocheck.engines.auto import Answered
+from protocheck.engines.verdict import (
+    Budget,
+    Engine,
+    NotReachedWithin,
+    Reached,
+    Structural,
+    Unknown,
+    Unreachable,
+    Verdict,
+)
+from protocheck.findings import (
+    Broken,
+    Evidence,
+    Finding,
+    Found,
+    Holds,
+    HoldsToDepth,
+    NeverFound,
+    NotFoundToDepth,
+    Outcome,
+    Report,
+    ScenarioReport,
+    Vacuous,
+    Violated,
+)
+from protocheck.findings import Unknown as UnknownOutcome
+from protocheck.ir.interp import deadlock, mover, thread_of
+from protocheck.ir.system import DeadlockTarget, Property, PropertyTarget, System, Target, Wish
+from protocheck.lower import Instance, compile_system, instantiate
+from protocheck.lower.instance import show_param
+from protocheck.properties import lock_order
+from protocheck.properties.expectations import judge
+from protocheck.properties.families import BUILT_IN, LOCK_ORDER, claims, known_names, members, select
+from protocheck.traces.replay import ReplayFailed, replay
+from protocheck.types import load
+from protocheck.types.tree import CheckedModule, Expectation
+
+ENGINES = (auto.ENGINE, explore.ENGINE, bmc.ENGINE, ic3.ENGINE, kinduction.ENGINE)
+
+DEFAULT_SCENARIO = "default"
+"""The name shown for a file without scenarios: parameters as declared, everything expected to hold."""
+
+UNKNOWN_SCENARIO = Rule(
+    "unknown-scenario",
+    "no scenario has the name that was asked for",
+    """\
+`--scenario NAME` checks one scenario of the file. A file that declares none has a single one, called `default`.
+
+    protocheck check my.pchk --scenario befor
+
+Mended:
+
+    protocheck check my.pchk --scenario before
+""",
+)
+NOTHING_TO_CHECK = Rule(
+    "nothing-to-check",
+    "no property or family has the name that was asked for",
+    """\
+`--property NAME` restricts a check to one property, or to all properties of one family. A name that means nothing in any
+of the scenarios would let the check pass without having checked anything.
+
+    protocheck check my.pchk --property dead_lock
+
+Mended:
+
+    protocheck check my.pchk --property deadlock
+""",
+)
+
+Tell = Callable[[str], None]
+
+
+def check_file(
+    path: str | Path,
+    *,
+    scenarios: Sequence[str] = (),
+    properties: Sequence[str] = (),
+    settings: Mapping[str, int | str] | None = None,
+    engine: str = "auto",
+    bound: int | None = None,
+    timeout: float | None = None,
+    progress: Tell | None = None,
+) -> Report:
+    """Check the model in ``path`` and say what was found.
+
+    ``scenarios`` and ``properties`` (names of properties or families) restrict what is checked; ``settings`` override
+    parameters in every scenario. ``engine`` is one of auto, explore, bmc, ic3, kinduction; ``bound`` limits the depth,
+    ``timeout`` the seconds per scenario. :class:`ModelError` carries every fault of the model or of the names given;
+    :class:`ValueError` says that no such engine exists.
+    """
+    module = load(Path(path))
+    names = scenario_names(module, scenarios)
+    reports: list[ScenarioReport] = []
+    for name in names:
+        reports.append(
+            check_scenario(
+                module,
+                name,
+                properties=properties,
+                settings=settings,
+                engine=engine,
+                bound=bound,
+                timeout=timeout,
+                progress=progress,
+            )
+        )
+    return assemble(module, reports, properties)
+
+
+def scenario_names(module: CheckedModule, chosen: Sequence[str] = ()) -> tuple[str | None, ...]:
+    """The scenarios to check, in the order of the file; None stands for that of a file without any.
+
+    :class:`ModelError` (``unknown-scenario``) for names in ``chosen`` that the file does not have.
+    """
+    known = list(module.scenarios) or [DEFAULT_SCENARIO]
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise ModelError([_unknown(UNKNOWN_SCENARIO, "scenario", name, known) for name in unknown])
+    if not module.scenarios:
+        return (None,)
+    return tuple(name for name in known if not chosen or name in chosen)
+
+
+def assemble(module: CheckedModule, reports: Sequence[ScenarioReport], properties: Sequence[str] = ()) -> Report:
+    """The report on a file from those on its scenarios.
+
+    :class:`ModelError` (``nothing-to-check``) for names in ``properties`` that mean nothing in any of them.
+    """
+    known: dict[str, None] = {}
+    pairs: list[tuple[str, str]] = []
+    for report in reports:
+        if report.system is not None:
+            known.update(dict.fromkeys(known_names(report.system)))
+            pairs += [(p.name, p.family) for p in claims(report.system)]
+    pairs += [(f.name, f.name) for f in BUILT_IN]
+    unknown = [name for name in properties if not members(name, pairs)]
+    if unknown and reports:
+        raise ModelError([_unknown(NOTHING_TO_CHECK, "property or family", name, list(known)) for name in unknown])
+    return Report(module.file.path, module.name, tuple(reports), module.doc)
+
+
+def check_scenario(
+    module: CheckedModule,
+    scenario: str | None,
+    *,
+    properties: Sequence[str] = (),
+    settings: Mapping[str, int | str] | None = None,
+    engine: str = "auto",
+    bound: int | None = None,
+    timeout: float | None = None,
+    progress: Tell | None = None,
+) -> ScenarioReport:
+    """Check one scenario (None: parameters as declared, everything expected to hold); the rest as :func:`check_file`."""
+    instance = instantiate(module, scenario, settings)
+    system = compile_system(module, instance)
+    names = (*module.checks, *properties) if not properties else tuple(properties)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    budget = Budget(depth=bound, deadline=deadline)
+    if progress is not None:
+        told = scenario or DEFAULT_SCENARIO
+        budget = Budget(budget.depth, budget.deadline, None, lambda words: progress(f"{told}: {words}"))
+    findings, trouble = check_system(system, names, engine_named(engine), budget)
+    declared = module.scenarios[scenario] if scenario is not None else None
+    expectations: tuple[Expectation, ...] = declared.expectations if declared is not None else ()
+
+    def labels(finding: Finding) -> tuple[str, ...]:
+        return _labels(system, finding)
+
+    judged, mismatches = judge(findings, expectations, labels, bool(names))
+    graph = next((f.lock_graph for f in judged if f.lock_graph is not None), None)
+    return ScenarioReport(
+        scenario or DEFAULT_SCENARIO,
+        instance.text,
+        instance.variants,
+        _settings(module, instance),
+        system.assumptions,
+        judged,
+        graph,
+        mismatches,
+        (*trouble, *(graph.notes if graph is not None else ())),
+        declared.doc if declared is not None else "",
+        system,
+    )
+
+
+def engine_named(name: str) -> Engine:
+    """The engine called ``name``; :class:`ValueError` if there is none."""
+    for engine in ENGINES:
+        if engine.name == name:
+            return engine
+    raise ValueError(f"no engine is called {name}; there are {', '.join(e.name for e in ENGINES)}")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# One system
+
+
+def check_system(
+    system: System, names: Sequence[str], engine: Engine, budget: Budget
+) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """What is found about the properties that ``names`` mean (all, if there are none), in source order, and notes.
+
+    One call of ``engine`` answers everything: the properties, whether they are ever put to the test, and lock order.
+    """
+    chosen = select(claims(system), names)
+    with_locks = bool(system.locks) and (not names or LOCK_ORDER in names)
+    questions = _Questions(system)
+    asked = [_Asked(p, questions.ask(p.target), questions.ask(p.speaks) if p.speaks else None) for p in chosen]
+    order = lock_order.plan(system) if with_locks else None
+    about_locks = [questions.ask(t, k in order.decisive) for k, t in enumerate(order.targets)] if order else []
+    questions.answer(engine, budget)
+    findings = [_finding(questions, a) for a in asked]
+    if order is not None:
+        deadlocks = [questions.evidence(a.target) for a in asked if isinstance(a.property.target, DeadlockTarget)]
+        findings.append(_lock_finding(questions, order, about_locks, next(iter(deadlocks), None)))
+    return tuple(findings), ()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A property with the numbers of the questions that decide it."""
+
+    property: Property
+    target: int
+    speaks: int | None
+
+
+class _Questions:
+    """Targets, each asked once; then their answers, with every run replayed."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.targets: dict[PropertyTarget, int] = {}
+        self.needed: list[bool] = []
+        self.answers: list[Answered | None] = []
+        self._evidence: dict[int, Evidence | ReplayFailed] = {}
+
+    def ask(self, target: PropertyTarget, needed: bool = True) -> int:
+        """The number of the question; ``needed`` if something depends on the answer."""
+        number = self.targets.setdefault(target, len(self.targets))
+        if number == len(self.needed):
+            self.needed.append(needed)
+        self.needed[number] = self.needed[number] or needed
+        return number
+
+    def answer(self, engine: Engine, budget: Budget) -> None:
+        """Ask ``engine``. What no statement can do at all is answered without it."""
+        targets = list(self.targets)
+        self.answers = [
+            Answered(Unreachable(Structural("no statement of the model can do it")), "static")
+            if isinstance(t, Target) and not t.cases
+            else None
+            for t in targets
+        ]
+        open_ = [k for k, a in enumerate(self.answers) if a is None]
+        if engine.name == auto.ENGINE.name:
+            optional = [n for n, k in enumerate(open_) if not self.needed[k]]
+            found = auto.portfolio(self.system, [targets[k] for k in open_], budget, optional)
+        else:
+            open_ = [k for k in open_ if self.needed[k]]
+            verdicts = engine.run(self.system, [targets[k] for k in open_], budget) if open_ else ()
+            found = tuple(Answered(v, engine.name) for v in verdicts)
+        for k, answer in zip(open_, found, strict=True):
+            self.answers[k] = answer
+
+    def verdict(self, number: int) -> Verdict | None:
+        """The answer, if the question was put."""
+        answer = self.answers[number]
+        return answer.verdict if answer is not None else None
+
+    def evidence(self, number: int) -> Evidence | None:
+        """The replayed run to the target, if it was reached and the run stands."""
+        found = self._replayed(number)
+        return found if isinstance(found, Evidence) else None
+
+    def trouble(self, number: int) -> Broken | None:
+        """Why the run to the target does not stand, if it does not."""
+        found = self._replayed(number)
+        if not isinstance(found, ReplayFailed):
+            return None
+        answer = self.answers[number]
+        return Broken(f"a run found by {answer.engine if answer else 'an engine'} does not replay: {found}")
+
+    def _replayed(self, number: int) -> Evidence | ReplayFailed | None:
+        verdict = self.verdict(number)
+        if not isinstance(verdict, Reached):
+            return None
+        if number not in self._evidence:
+            target = list(self.targets)[number]
+            try:
+                self._evidence[number] = Evidence(verdict.run, target, replay(self.system, target, verdict.run))
+            except ReplayFailed as problem:
+                self._evidence[number] = problem
+        return self._evidence[number]
+
+
+def _finding(questions: _Questions, asked: _Asked) -> Finding:
+    prop = asked.property
+    answer = questions.answers[asked.target]
+    assert answer is not None  # targets of properties are always needed
+    evidence = questions.evidence(asked.target)
+    outcome = questions.trouble(asked.target) or _outcome(questions, asked, answer.verdict, evidence)
+    return Finding(
+        prop.name,
+        prop.family,
+        prop.kind,
+        prop.claim,
+        outcome,
+        message=_remark(questions, asked, outcome),
+        evidence=evidence,
+        verdict=answer.verdict,
+        engine=answer.engine,
+        origin=prop.origin,
+    )
+
+
+def _outcome(questions: _Questions, asked: _Asked, verdict: Verdict, evidence: Evidence | None) -> Outcome:
+    wanted = asked.property.wish is Wish.SOMETIMES
+    match verdict:
+        case Reached(run, shortest):
+            switches = _switches(questions.system, evidence)
+            steps = len(run.moves)
+            return Found(steps, shortest, switches) if wanted else Violated(steps, shortest, switches)
+        case Unreachable(by, any_size):
+            fixed = _fixed(questions.system, any_size)
+            if wanted:
+                return NeverFound(by, any_size, fixed)
+            if asked.speaks is not None:
+                broken = questions.trouble(asked.speaks)
+                if broken is not None:
+                    return broken
+                spoken = questions.verdict(asked.speaks)
+                if isinstance(spoken, Unreachable):
+                    return Vacuous(_why_vacuous(asked.property), spoken.by)
+            return Holds(by, any_size, fixed)
+        case NotReachedWithin(depth):
+            return NotFoundToDepth(depth) if wanted else HoldsToDepth(depth)
+        case Unknown(limit, detail, depth):
+            return UnknownOutcome(limit, detail, depth)
+
+
+def _remark(questions: _Questions, asked: _Asked, outcome: Outcome) -> str:
+    """What to add to an outcome that claims less than it seems to."""
+    if asked.speaks is None or not isinstance(outcome, Holds | HoldsToDepth):
+        return ""
+    match questions.verdict(asked.speaks):
+        case NotReachedWithin(depth):
+            return f"not yet put to the test by any run of at most {depth:,} steps"
+        case Unknown():
+            return "whether anything ever puts it to the test was not decided"
+        case _:
+            return ""
+
+
+def _why_vacuous(prop: Property) -> str:
+    match prop.kind:
+        case "final":
+            return "no run ends with every thread done"
+        case "invariant" | "always invariant":
+            return "no thread ever evaluates it: whenever it could be, what it reads may be written"
+        case "transition":
+            return "no step changes what it speaks about"
+        case "assertion":
+            return "no run reaches the statement"
+        case _:
+            return "what it speaks about never happens"
+
+
+def _lock_finding(
+    questions: _Questions, order: lock_order.Plan, numbers: Sequence[int], deadlocked: Evidence | None
+) -> Finding:
+    verdicts = [questions.verdict(n) for n in numbers]
+    evidence = [questions.evidence(n) for n in numbers]
+    graph = lock_order.conclude(order, verdicts, evidence, deadlocked)
+    broken = next((b for n in numbers if (b := questions.trouble(n)) is not None), None)
+    outcome = broken or lock_order.outcome(order, graph, verdicts)
+    proof = None
+    if isinstance(outcome, Violated):
+        first = min((f for f in graph.findings if f.violation), key=lambda f: (f.outcome != outcome, f.headline))
+        proof = first.evidence
+        outcome = Violated(outcome.steps, outcome.shortest, _switches(questions.system, proof))
+    engines = [a.engine for n in numbers if (a := questions.answers[n]) is not None]
+    summary = next(f.summary for f in BUILT_IN if f.name == LOCK_ORDER)
+    return Finding(
+        LOCK_ORDER,
+        LOCK_ORDER,
+        "built-in",
+        summary,
+        outcome,
+        message="; ".join(f.headline for f in graph.findings),
+        evidence=proof,
+        lock_graph=graph,
+        engine="static" if graph.acyclic else ", ".join(dict.fromkeys(engines)),
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Small things
+
+
+def _switches(system: System, evidence: Evidence | None) -> int:
+    """How often the thread changes along a run."""
+    if evidence is None:
+        return 0
+    movers = [mover(system, move) for move in evidence.run.moves]
+    return sum(a != b for a, b in zip(movers, movers[1:], strict=False))
+
+
+def _fixed(system: System, any_size: Sequence[str]) -> tuple[str, ...]:
+    """The sizes that stay fixed in a claim for any number of ``any_size``."""
+    if not any_size:
+        return ()
+    return tuple(f"{len(s.members)} {s.name}" for s in system.scalarsets if s.name not in any_size)
+
+
+def _labels(system: System, finding: Finding) -> tuple[str, ...]:
+    """The labels at which the run of ``finding`` ends: where its last step began, where its threads are deadlocked."""
+    evidence = finding.evidence
+    if evidence is None:
+        return ()
+    found: dict[str, None] = {}
+    if isinstance(evidence.target, DeadlockTarget):
+        state = evidence.replayed.states[-1]
+        for b in deadlock(system, state):
+            thread = thread_of(system, b.who.thread)
+            found.update(dict.fromkeys(thread.locations[state[thread.pc.name, b.who.values]].labels))
+    if evidence.run.moves:
+        last = system.transitions[evidence.run.moves[-1].which]
+        location = next(x for x in thread_of(system, last.thread).locations if x.number == last.source)
+        found.update(dict.fromkeys(location.labels))
+    return tuple(dict.fromkeys(name for label in found for name in (label, label.rsplit(".", 1)[-1])))
+
+
+def _settings(module: CheckedModule, instance: Instance) -> tuple[tuple[str, str], ...]:
+    """Parameters that differ from their declared defaults."""
+    return tuple(
+        (name, show_param(p, instance.params[name]))
+        for name, p in module.params.items()
+        if instance.params[name] != p.default
+    )
+
+
+def _unknown(rule: Rule, what: str, name: str, known: Sequence[str]) -> Diagnostic:
+    near = difflib.get_close_matches(name, known, n=1)
+    mend = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(known)}"
+    labels: tuple[Label, ...] = ()
+    return Diagnostic(rule, f"no {what} is called `{name}`", labels, mend)
