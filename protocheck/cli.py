@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TextIO, assert_never
 
@@ -27,10 +27,11 @@ from protocheck.usage import (
 )
 
 if TYPE_CHECKING:
-    from protocheck.findings import Report
+    from protocheck.findings import Report, ScenarioReport
     from protocheck.jobs import Answer, Failed
     from protocheck.reports.style import Style
     from protocheck.reports.text import Traces
+    from protocheck.types.tree import CheckedModule
 
 OK, DIFFERS, BAD_INPUT, LIMIT, OUR_FAULT = 0, 1, 2, 3, 70
 
@@ -43,6 +44,7 @@ exit codes:
   70  a run did not replay, or a proof did not check: a fault in protocheck itself
 """
 
+# NOTE(engine-names): those of ``check.ENGINES``, which is not imported here because it takes its time; a test compares.
 _ENGINES = ("auto", "explore", "bmc", "ic3", "kinduction")
 _WIDEST = 120
 _NARROWEST = 40
@@ -281,8 +283,12 @@ def _check(options: argparse.Namespace, doing: _Doing) -> int:
     doing.words = f"checking {models[0].shown}" if len(models) == 1 else f"checking {len(models)} models"
     faults: list[Diagnostic] = []
     messages: list[str] = []
-    for answer in _answers(models, request, jobs, doing):
+    without: list[Diagnostic] = []
+    for answer in _answers(models, request, jobs):
         if isinstance(answer, _Fault):
+            if len(models) > 1 and answer.diagnostics and all(d.rule.name in _SELECTION for d in answer.diagnostics):
+                without += answer.diagnostics
+                continue
             doing.status = _worst(doing.status, answer.status)
             faults += answer.diagnostics
             if answer.diagnostics and not doing.json:
@@ -297,6 +303,8 @@ def _check(options: argparse.Namespace, doing: _Doing) -> int:
         doing.status = _worst(doing.status, answer.exit_status)
         if not doing.json:
             _print_report(answer, request, len(models) == 1)
+    if without and not doing.reports and not faults:
+        raise ModelError(_once(without))
     doing.complete = True
     if doing.json:
         from protocheck.reports.json import render
@@ -305,6 +313,16 @@ def _check(options: argparse.Namespace, doing: _Doing) -> int:
     elif doing.reports:
         _print_summary(doing.reports, request, options)
     return doing.status
+
+
+# Of several models only those are checked that have what --scenario and --property name; it is a fault if none has.
+_SELECTION = ("unknown-scenario", "nothing-to-check")
+
+
+def _once(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """``diagnostics`` without those that repeat a headline; what a single model has to offer instead is left out."""
+    first = {d.headline: d for d in reversed(diagnostics)}
+    return [Diagnostic(d.rule, f"{headline} in any of the models") for headline, d in reversed(first.items())]
 
 
 @dataclass(frozen=True)
@@ -318,83 +336,137 @@ class _Fault:
 
 @dataclass(frozen=True)
 class _Unit:
-    """What one process does: a model, or one scenario of it."""
+    """What one process does: a whole model, or one scenario of a model that has been loaded."""
 
     model: ModelFile
-    scenario: str | None
+    module: CheckedModule | None = None
+    scenario: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The unit as people know it."""
+        return self.model.shown + (f", scenario {self.scenario}" if self.scenario else "")
 
 
-def _answers(models: Sequence[ModelFile], request: _Request, jobs: int, doing: _Doing) -> Iterator[Report | _Fault]:
+@dataclass(frozen=True)
+class _Checked:
+    """What a unit has found out: the scenarios asked for of its module."""
+
+    module: CheckedModule
+    scenarios: tuple[ScenarioReport, ...]
+
+
+def _answers(models: Sequence[ModelFile], request: _Request, jobs: int) -> Iterator[Report | _Fault]:
     """What is found out about each model, in order: its report, or why there is none."""
     from protocheck.jobs import run_all
 
-    units = _units(models, request, jobs)
-    progress = _Progress(sys.stderr, [u.model.shown + (f": {u.scenario}" if u.scenario else "") for u in units])
+    try:
+        units = _units(models, request, jobs)
+    except ModelError as fault:
+        yield _Fault(BAD_INPUT, fault.diagnostics)
+        return
+    progress = _Progress(sys.stderr, [u.model.shown for u in units])
     stop = threading.Event()
     work = [partial(_one, unit, request, stop) for unit in units]
-    parts: list[Report] = []
+    parts: list[_Checked] = []
+    missed: list[_Fault] = []
     answers = run_all(work, jobs, progress.tell)
     try:
-        for unit, nxt, answer in zip(units, [*units[1:], None], answers, strict=True):
+        for number, (unit, answer) in enumerate(zip(units, answers, strict=True), start=1):
             progress.done()
             outcome = _judge(unit, answer)
             if isinstance(outcome, _Fault):
-                yield outcome
+                missed.append(outcome)
             else:
                 parts.append(outcome)
-                if _interrupted(outcome):
+                if any(_interrupted(s) for s in outcome.scenarios):
                     stop.set()
-            if parts and (nxt is None or nxt.model is not unit.model):
-                scenarios = tuple(s for part in parts for s in part.scenarios)
-                report, parts = replace(parts[0], scenarios=scenarios), []
-                progress.clear()
-                yield report
+            if number < len(units) and units[number].model is unit.model:
+                continue
+            progress.clear()
+            if missed:
+                yield _together(missed)
+            if parts:
+                yield _assemble(parts, request, complete=not missed)
+            parts, missed = [], []
     finally:
         progress.clear()
+
+
+def _together(faults: Sequence[_Fault]) -> _Fault:
+    """Several faults of one model as one; what all its scenarios have in common is said once."""
+    status = OK
+    for fault in faults:
+        status = _worst(status, fault.status)
+    diagnostics = dict.fromkeys(d for f in faults for d in f.diagnostics)
+    return _Fault(status, tuple(diagnostics), tuple(dict.fromkeys(line for f in faults for line in f.lines)))
 
 
 def _units(models: Sequence[ModelFile], request: _Request, jobs: int) -> list[_Unit]:
     """One unit per model; where there is but one model and several processes, one per scenario."""
     if len(models) > 1 or jobs == 1:
-        return [_Unit(m, None) for m in models]
+        return [_Unit(m) for m in models]
     from protocheck.check import scenario_names
+    from protocheck.types import load
 
-    names = request.scenarios or scenario_names(models[0].path, models[0].shown)
-    return [_Unit(models[0], name) for name in names] or [_Unit(models[0], None)]
+    module = load(models[0].path, models[0].shown)
+    names = scenario_names(module, request.scenarios)
+    if len(names) == 1:
+        return [_Unit(models[0])]
+    return [_Unit(models[0], module, name) for name in names]
 
 
-def _one(unit: _Unit, request: _Request, stop: threading.Event, tell: Callable[[str], None]) -> Report | _Fault:
+def _one(unit: _Unit, request: _Request, stop: threading.Event, tell: Callable[[str], None]) -> _Checked | _Fault:
     """The work of one process."""
-    from protocheck.check import check_file
-
     if stop.is_set():
         raise KeyboardInterrupt
+    from protocheck.check import check_scenario, scenario_names
+    from protocheck.types import load
+
     try:
-        return check_file(
-            unit.model.path,
-            shown=unit.model.shown,
-            settings=request.settings,
-            scenarios=(unit.scenario,) if unit.scenario is not None else request.scenarios,
-            properties=request.properties,
-            engine=request.engine,
-            bound=request.bound,
-            timeout=request.timeout,
-            progress=tell,
-        )
+        module = unit.module or load(unit.model.path, unit.model.shown)
+        names = scenario_names(module, request.scenarios) if unit.module is None else (unit.scenario,)
+        reports: list[ScenarioReport] = []
+        for name in names:
+            reports.append(
+                check_scenario(
+                    module,
+                    name,
+                    properties=request.properties,
+                    settings=request.settings,
+                    engine=request.engine,
+                    bound=request.bound,
+                    timeout=request.timeout,
+                    progress=tell,
+                )
+            )
+            if _interrupted(reports[-1]):
+                break
+        return _Checked(module, tuple(reports))
     except ModelError as fault:
-        return _Fault(BAD_INPUT, tuple(fault.diagnostics))
-    except UsageError as fault:
-        return _Fault(BAD_INPUT, (fault.diagnostic,))
+        return _Fault(BAD_INPUT, fault.diagnostics)
 
 
-def _judge(unit: _Unit, answer: Answer[Report | _Fault]) -> Report | _Fault:
+def _assemble(parts: Sequence[_Checked], request: _Request, complete: bool) -> Report | _Fault:
+    """The report on a model from those on its scenarios."""
+    from protocheck.check import assemble
+
+    scenarios = [s for part in parts for s in part.scenarios]
+    try:
+        # Whether a name means nothing can only be said when all scenarios have been seen.
+        return assemble(parts[0].module, scenarios, request.properties if complete else ())
+    except ModelError as fault:
+        return _Fault(BAD_INPUT, fault.diagnostics)
+
+
+def _judge(unit: _Unit, answer: Answer[_Checked | _Fault]) -> _Checked | _Fault:
     """What an answer means for the command."""
     from protocheck.jobs import Died, Done, Failed, Interrupted
 
-    what = unit.model.shown + (f", scenario {unit.scenario}" if unit.scenario else "")
+    what = unit.name
     match answer:
-        case Done(report):
-            return report
+        case Done(found):
+            return found
         case Failed("MemoryError"):
             return _Fault(LIMIT, lines=(f"{what}: out of memory; smaller sizes (-p NAME=VALUE) may help",))
         case Failed():
@@ -410,11 +482,11 @@ def _judge(unit: _Unit, answer: Answer[Report | _Fault]) -> Report | _Fault:
             assert_never(answer)
 
 
-def _interrupted(report: Report) -> bool:
+def _interrupted(report: ScenarioReport) -> bool:
     from protocheck.engines.verdict import Limit
     from protocheck.findings import Unknown
 
-    return any(isinstance(f.outcome, Unknown) and f.outcome.limit is Limit.INTERRUPTED for _, f in report.findings())
+    return any(isinstance(f.outcome, Unknown) and f.outcome.limit is Limit.INTERRUPTED for f in report.findings)
 
 
 def _worst(a: int, b: int) -> int:
@@ -515,11 +587,9 @@ def _explain(name: str | None) -> int:
 
 
 def _list_engines() -> int:
-    from protocheck.engines import ENGINES
+    from protocheck.check import ENGINES
 
-    rows = [("auto", "chooses among the others and combines their answers (the default)")]
-    rows += [(e.name, e.summary) for e in ENGINES]
-    width = max(len(name) for name, _ in rows)
-    for name, summary in rows:
-        print(f"{name.ljust(width)}  {summary}")
+    width = max(len(e.name) for e in ENGINES)
+    for engine in ENGINES:
+        print(f"{engine.name.ljust(width)}  {engine.summary}")
     return OK
