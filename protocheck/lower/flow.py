@@ -1304,9 +1304,7 @@ class _Builder:
             guard = declaration.guard
             if guard is not None and not guard.read_any and self.thread is not None and not self.shown(ref, False, a):
                 return False
-        if self.depth == 0 and any(isinstance(x, t.LocalRef) and x.local.ref for x in walk(e)):
-            return False
-        return True
+        return self.depth > 0 or not any(isinstance(x, t.LocalRef) and x.local.ref for x in walk(e))
 
     def plain_place(self, place: t.Place, a: Activation) -> bool:
         target: t.Expr = place

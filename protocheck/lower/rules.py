@@ -22,8 +22,8 @@ SETTING_OUT_OF_RANGE = Rule(
     """\
 # setting-out-of-range
 
-The declaration of a parameter bounds it (`param vcpus : 1..8 = 2`), because the model was only thought through for those
-values. A scenario or `-p` may not leave the bounds.
+The declaration of a parameter bounds it (`param vcpus : 1..8 = 2`), because the model was only thought through for
+those values. A scenario or `-p` may not leave the bounds.
 
 Mend: give a value inside the bounds, or widen the declaration if the model makes sense there.
 """,
@@ -34,8 +34,8 @@ REQUIREMENT_NOT_MET = Rule(
     """\
 # requirement-not-met
 
-`require e;` says which combinations of parameters the model speaks about. This instance is not one of them, so no verdict
-about it would mean anything.
+`require e;` says which combinations of parameters the model speaks about. This instance is not one of them, so no
+verdict about it would mean anything.
 
 Mend: choose other parameters in the scenario or with `-p`.
 """,
@@ -57,7 +57,7 @@ NOTHING_RUNS = Rule(
     """\
 # nothing-runs
 
-All threads are left out (`without`) or have no instance, so that nothing can ever happen and every verdict would be empty.
+All threads are left out (`without`) or have no instance: nothing can ever happen, and every verdict would be empty.
 
 Mend: keep at least one thread, and sizes that give it an instance.
 """,
@@ -68,8 +68,8 @@ ENDLESS_STEP = Rule(
     """\
 # endless-step
 
-A loop that touches no shared state takes no step, so it runs to its end inside the step before it. This one does not end
-(or not within the compiler's patience), so the step would have no end state.
+A loop that touches no shared state takes no step, so it runs to its end inside the step before it. This one does not
+end (or not within the compiler's patience), so the step would have no end state.
 
 Mend: bound the loop, or let each turn do something that other threads can see.
 """,
@@ -85,6 +85,29 @@ The code between two steps branches so often that the number of ways through it 
 Mend: let the code take a step in between, or compute the branches' results with `?:` instead of `if`.
 """,
 )
+CHOICE_OF_SET = Rule(
+    "choice-of-set",
+    "a whole set is chosen at once",
+    """\
+# choice-of-set
+
+`choose s : set of T;` would need one choice per member of `T` in a single step. The compiler does not do that.
+
+Mend: choose the members one by one in a loop, or choose one member where one is enough.
+""",
+)
+INITIAL_OUT_OF_RANGE = Rule(
+    "initial-out-of-range",
+    "with these parameters a variable begins outside of its range",
+    """\
+# initial-out-of-range
+
+The initial value of a variable must lie in its type. Here it does for some values of the parameters, but not for those
+of this instance.
+
+Mend: widen the range, change the initial value, or exclude the parameters by a `require`.
+""",
+)
 
 LOWER_RULES = (
     UNKNOWN_SETTING,
@@ -94,4 +117,6 @@ LOWER_RULES = (
     NOTHING_RUNS,
     ENDLESS_STEP,
     TOO_MANY_PATHS,
+    CHOICE_OF_SET,
+    INITIAL_OUT_OF_RANGE,
 )

@@ -1,0 +1,1123 @@
+"""Everything together: threads, locks, waits and properties of one instance as a transition system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from protocheck.diagnostics import Diagnostic, Label, ModelError
+from protocheck.ir.expr import (
+    FALSE,
+    TRUE,
+    Expr,
+    Lit,
+    Param,
+    Read,
+    Var,
+    VarKind,
+    and_,
+    eq,
+    exists,
+    fits,
+    forall,
+    implies,
+    ite,
+    ne,
+    not_,
+    or_,
+    reads,
+    rebuild,
+    substitute,
+)
+from protocheck.ir.sorts import BOOL, OptionSort, RangeSort, Sort, none_of, values_of
+from protocheck.ir.system import (
+    HELD_NONE,
+    HELD_READ,
+    HELD_WRITE,
+    AcquireSite,
+    Act,
+    Case,
+    Check,
+    DeadlockTarget,
+    HeldBy,
+    InitCase,
+    Location,
+    Lock,
+    LockEvent,
+    LockKind,
+    Property,
+    System,
+    Target,
+    ThreadClass,
+    ThreadKind,
+    Transition,
+    Update,
+    Wait,
+    WaitsFor,
+    Wish,
+)
+from protocheck.lower import flow
+from protocheck.lower.evaluate import MODE_SORT, Evaluator, Names, Path, ThreadView, state_storages
+from protocheck.lower.flow import Activation, Graph, Mentions, Node, Slot, init_flow, mentions, state_refs, thread_flow
+from protocheck.lower.instance import Instance
+from protocheck.lower.liveness import live_slots, retry_region
+from protocheck.lower.rules import INITIAL_OUT_OF_RANGE
+from protocheck.lower.steps import END, Key, RawTransition, ReadSite, Shared, Stepper, ThreadSteps, TrySite
+from protocheck.lower.values import (
+    RecordShape,
+    RecordValue,
+    ScalarShape,
+    SetShape,
+    SetValue,
+    Shape,
+    Storage,
+    Store,
+    Value,
+    Write,
+    default_value,
+    index_sorts,
+    make_storage,
+    scalar,
+    shape_of,
+)
+from protocheck.source import Origin, Span
+from protocheck.types import tree as t
+from protocheck.types.contention import Access, Contention, Form, contention, subexpressions
+from protocheck.types.types import OptionType, RecordType, SnapshotType, ThreadType, Type
+
+
+@dataclass(frozen=True)
+class Reductions:
+    """What the compiler merges beyond the steps of the language; switchable so that tests can compare.
+
+    ``dead_locals``: locals that cannot matter any more are reset. ``merge``: uncontended accesses take no step (off:
+    every access to shared state does, so depths grow, verdicts do not change).
+    """
+
+    dead_locals: bool = True
+    merge: bool = True
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What depends on the model file only, not on the instance."""
+
+    contention: Contention
+    mentions: Mentions
+
+
+def prepare(module: t.CheckedModule) -> Prepared:
+    """The instance-independent analyses of ``module``; pass it to every :func:`compile_system` of that module."""
+    return Prepared(contention(module), mentions(module))
+
+
+def compile_system(
+    module: t.CheckedModule,
+    instance: Instance,
+    prepared: Prepared | None = None,
+    reductions: Reductions = Reductions(),
+) -> System:
+    """The transition system of one instance.
+
+    ModelError for what only shows in an instance (rules of :mod:`protocheck.lower.rules`).
+    """
+    return _Compiler(module, instance, prepared or prepare(module), reductions).system()
+
+
+class _Compiler:
+    def __init__(
+        self, module: t.CheckedModule, instance: Instance, prepared: Prepared, reductions: Reductions
+    ) -> None:
+        self.module = module
+        self.instance = instance
+        self.prepared = prepared
+        self.reductions = reductions
+        self.names = Names()
+        self.states = state_storages(instance)
+        self.graphs: dict[str, Graph] = {
+            name: thread_flow(th, instance, prepared.contention, prepared.mentions, reductions.merge)
+            for name, th in instance.threads.items()
+        }
+        self.slots: dict[Slot, Storage] = {}
+        self.views: dict[str, ThreadView] = {}
+        for name, th in instance.threads.items():
+            self.views[name] = self.view(th)
+        for name, graph in self.graphs.items():
+            sorts = tuple(q.sort for q in self.views[name].params)
+            for slot in graph.slots:
+                self.slots[slot] = make_storage(slot.name, sorts, self.shape(slot.type), VarKind.LOCAL)
+        self.flags = {
+            name: Var(f"{name}.taken", self.lock_index(name), BOOL, VarKind.LOCK)
+            for name, lock in module.locks.items()
+            if lock.kind is LockKind.FLAG
+        }
+        self.holders = self.who(lambda op: op.lock if isinstance(op, flow.Take | flow.Attempt) else None)
+        self.syncers = self.who(lambda op: op.lock if isinstance(op, flow.SyncBegin) else None)
+        self.explicit = {
+            (lock, name)
+            for lock, names in self.holders.items()
+            for name in names
+            if module.locks[lock].index or lock in self.graphs[name].inexact
+        }
+        stopped = dict.fromkeys(
+            n.op.thread for g in self.graphs.values() for n in g.nodes if isinstance(n.op, flow.Freeze)
+        )
+        halts = any(isinstance(n.op, flow.HaltAll) for g in self.graphs.values() for n in g.nodes)
+        self.shared = Shared(
+            self.holders,
+            self.mode_var,
+            self.queued_var,
+            self.explicit,
+            self.snapshots(),
+            self.sync_var,
+            self.syncers,
+            {
+                name: Var(f"{name}.stopped", tuple(q.sort for q in self.views[name].params), BOOL, VarKind.HIDDEN)
+                for name in stopped
+                if name in self.views
+            },
+            Var("halted", (), BOOL, VarKind.HIDDEN) if halts else None,
+            {name: bool(instance.constant(lock.fair)) for name, lock in module.locks.items()},
+        )
+        self.steps: dict[str, ThreadSteps] = {}
+        self.steppers: dict[str, Stepper] = {}
+        self.number: dict[str, dict[Key, int]] = {}
+        self.pcs: dict[str, Var] = {}
+        self.derived: dict[str, tuple[tuple[Param, ...], Expr]] = {}
+        self.resolved: dict[Expr, Expr] = {}
+
+    # -- pieces
+
+    def shape(self, type_: Type) -> Shape:
+        return shape_of(type_, self.instance)
+
+    def lock_index(self, lock: str) -> tuple[Sort, ...]:
+        return tuple(s for i in self.module.locks[lock].index for s in index_sorts(i, self.instance))
+
+    def view(self, thread: t.ThreadDecl) -> ThreadView:
+        params: list[Param] = []
+        for p in thread.params:
+            sorts = index_sorts(p.type, self.instance)
+            names = [p.name] if len(sorts) == 1 else [f"{p.name}.{n}" for n in range(len(sorts))]
+            params += [Param(n, s) for n, s in zip(names, sorts, strict=True)]
+        view = ThreadView(thread.name, tuple(params), tuple(p.name for p in thread.params), TRUE)
+        if thread.where is None:
+            return view
+        evaluator = self.evaluator("", ())
+        path = Path()
+        start = 0
+        for p in thread.params:
+            width = len(index_sorts(p.type, self.instance))
+            path.values[p.number] = evaluator.bundle(p.type, tuple(params[start : start + width]))
+            start += width
+        where = evaluator.truth(thread.where, Activation(thread.name, None), path)
+        return ThreadView(thread.name, tuple(params), view.names, where)
+
+    def evaluator(self, own_class: str, own: tuple[Param, ...]) -> Evaluator:
+        return Evaluator(
+            self.instance,
+            self.states,
+            self.names,
+            self.views,
+            getattr(self, "flags", {}),
+            own,
+            own_class,
+            lambda slot: self.slots[slot],
+            self.held_mode,
+            self.place_test,
+        )
+
+    def who(self, lock_of: Callable[[flow.NodeOp], t.LockRef | None]) -> dict[str, tuple[str, ...]]:
+        """For each lock the thread classes with a node that ``lock_of`` picks out."""
+        result: dict[str, dict[str, None]] = {}
+        for name, graph in self.graphs.items():
+            for node in graph.nodes:
+                ref = lock_of(node.op)
+                if ref is not None and self.module.locks[ref.lock].kind is not LockKind.FLAG:
+                    result.setdefault(ref.lock, {})[name] = None
+        return {lock: tuple(names) for lock, names in result.items()}
+
+    def mode_var(self, lock: str, name: str) -> Var:
+        sorts = tuple(q.sort for q in self.views[name].params)
+        return Var(f"{lock} held by {name}", sorts + self.lock_index(lock), MODE_SORT, VarKind.LOCK)
+
+    def queued_var(self, lock: str, name: str) -> Var:
+        sorts = tuple(q.sort for q in self.views[name].params)
+        return Var(f"#queued:{lock}:{name}", sorts + self.lock_index(lock), MODE_SORT, VarKind.LOCK)
+
+    def sync_var(self, lock: str, waiting: str, reading: str) -> Var:
+        sorts = [q.sort for name in (waiting, reading) for q in self.views[name].params]
+        return Var(f"{lock} grace period of {waiting} waits for {reading}", tuple(sorts), BOOL, VarKind.LOCK)
+
+    def held_mode(self, lock: str, name: str, who: tuple[Expr, ...], index: tuple[Expr, ...]) -> Expr:
+        if name not in self.holders.get(lock, ()):
+            return Lit(HELD_NONE)
+        return Read(self.mode_var(lock, name), who + index)
+
+    def snapshots(self) -> dict[str, list[Storage]]:
+        result: dict[str, list[Storage]] = {}
+
+        def collect(storage: Storage, type_: Type) -> None:
+            match type_:
+                case SnapshotType(version):
+                    result.setdefault(version, []).append(storage)
+                case RecordType(_, fields):
+                    for (_, part), (_, f) in zip(storage.parts, fields, strict=True):
+                        collect(part, f)
+                case OptionType(RecordType(_, fields)):
+                    for (_, part), (_, f) in zip(storage.parts[1:], fields, strict=True):
+                        collect(part, f)
+                case _:
+                    pass
+
+        for name, s in self.module.states.items():
+            collect(self.states[name], s.type)
+        for slot, storage in self.slots.items():
+            collect(storage, slot.type)
+        return result
+
+    # -- places of threads
+
+    def pc_is(self, name: str, numbers: Iterable[int], who: tuple[Expr, ...]) -> Expr:
+        wanted = sorted(set(numbers))
+        everything = set(self.number[name].values())
+        if len(wanted) > 1 and set(wanted) == everything:
+            return TRUE
+        return or_(*(eq(Read(self.pcs[name], who), Lit(n)) for n in wanted))
+
+    def place_test(self, kind: str, what: str, name: str, who: tuple[Expr, ...]) -> Expr:
+        if name not in self.steps:
+            return FALSE
+        if kind == "finished":
+            return self.ended(name, who)
+        nodes = self.graphs[name].nodes
+        wanted = []
+        for key, n in self.number[name].items():
+            if key == END:
+                continue
+            names = nodes[key.node].labels if kind == "at" else nodes[key.node].regions
+            if what in names:
+                wanted.append(n)
+        return self.pc_is(name, wanted, who)
+
+    def ended(self, name: str, who: tuple[Expr, ...]) -> Expr:
+        parts = []
+        if END in self.number[name]:
+            parts.append(self.pc_is(name, [self.number[name][END]], who))
+        if name in self.shared.stopped:
+            parts.append(Read(self.shared.stopped[name], who))
+        return or_(*parts)
+
+    def running(self) -> Expr:
+        return TRUE if self.shared.halted is None else not_(Read(self.shared.halted, ()))
+
+    # -- derived variables
+
+    def derive(self) -> None:
+        """Lock modes and queues that the pc decides, as expressions."""
+        for lock, names in self.holders.items():
+            for name in names:
+                view = self.views[name]
+                if (lock, name) not in self.explicit:
+                    self.derived[self.mode_var(lock, name).name] = (view.params, self.held_at(lock, name))
+                index = tuple(self.names.fresh(s, "i") for s in self.lock_index(lock))
+                queue = self.queued_at(lock, name, index)
+                self.derived[self.queued_var(lock, name).name] = (view.params + index, queue)
+
+    def held_at(self, lock: str, name: str) -> Expr:
+        nodes = self.graphs[name].nodes
+        modes: dict[int, list[int]] = {HELD_READ: [], HELD_WRITE: []}
+        for key, n in self.number[name].items():
+            if key == END:
+                continue
+            held = [h.mode for h in nodes[key.node].held if h.lock.lock == lock]
+            if held:
+                modes[HELD_READ if all(m == "read" for m in held) else HELD_WRITE].append(n)
+        who = self.views[name].params
+        return _mode(self.pc_is(name, modes[HELD_WRITE], who), self.pc_is(name, modes[HELD_READ], who))
+
+    def queued_at(self, lock: str, name: str, index: tuple[Param, ...]) -> Expr:
+        nodes = self.graphs[name].nodes
+        who = self.views[name].params
+        parts: dict[str, list[Expr]] = {"read": [], "write": []}
+        for key, n in self.number[name].items():
+            if not key.waiting:
+                continue
+            op = nodes[key.node].op
+            assert isinstance(op, flow.Take)
+            if op.lock.lock != lock:
+                continue
+            mine = self.steppers[name].e.lock_index(op.lock, nodes[key.node].activation, Path())
+            parts[op.mode].append(and_(self.pc_is(name, [n], who), *map(eq, mine, index)))
+        return _mode(or_(*parts["write"]), or_(*parts["read"]))
+
+    def resolve(self, e: Expr) -> Expr:
+        """``e`` with everything derived put in its place."""
+        known = self.resolved.get(e)
+        if known is not None:
+            return known
+
+        def change(leaf: Param | Read) -> Expr:
+            if isinstance(leaf, Param):
+                return leaf
+            name = leaf.var.name
+            if name.startswith("#changed:"):
+                _, thread, loop = name.split(":")
+                return self.resolve(self.steppers[thread].changed(int(loop)))
+            found = self.derived.get(name)
+            if found is None:
+                return leaf
+            params, body = found
+            return substitute(body, {q.name: x for q, x in zip(params, leaf.index, strict=True)})
+
+        new = rebuild(e, change)
+        self.resolved[e] = new
+        return new
+
+    # -- the whole
+
+    def system(self) -> System:
+        for name, graph in self.graphs.items():
+            e = self.evaluator(name, self.views[name].params)
+            stepper = Stepper(graph, e, self.shared, self.slots)
+            e.record = stepper.record
+            self.steppers[name] = stepper
+            steps = stepper.run()
+            self.steps[name] = steps
+            keys = list(steps.keys)
+            if any(r.target == END for r in steps.transitions):
+                keys.append(END)
+            self.number[name] = {key: n for n, key in enumerate(keys)}
+            sorts = tuple(q.sort for q in self.views[name].params)
+            self.pcs[name] = Var(f"{name}.pc", sorts, RangeSort(0, len(keys) - 1), VarKind.PC)
+        self.derive()
+        init = self.init_cases()
+        transitions: list[Transition] = []
+        raws: list[tuple[str, RawTransition]] = []
+        for name in self.graphs:
+            finish = self.finisher(name)
+            for raw in self.steps[name].transitions:
+                transitions.append(finish(raw))
+                raws.append((name, raw))
+        threads = tuple(self.thread_class(name) for name in self.graphs)
+        locks = tuple(self.lock(name) for name in self.module.locks if name in self.holders or name in self.flags)
+        variables, defaults = self.variables()
+        system = System(
+            self.module.name,
+            tuple(self.instance.scalarsets.values()),
+            variables,
+            defaults,
+            init,
+            threads,
+            tuple(transitions),
+            locks,
+            self.acquire_sites(raws),
+            tuple(w for name in self.graphs for w in self.waits(name)),
+            (),
+            tuple((a, b) for a, b, _ in self.module.order) + tuple((b, a) for a, b, _ in self.module.nest_under),
+            self.instance.text,
+            self.assumptions(),
+        )
+        properties = tuple(_Properties(self, system, raws).all())
+        return System(
+            system.name,
+            system.scalarsets,
+            system.variables,
+            system.defaults,
+            system.initial,
+            system.threads,
+            system.transitions,
+            system.locks,
+            system.acquires,
+            system.waits,
+            properties,
+            system.lock_order,
+            system.instance,
+            system.assumptions,
+        )
+
+    def finisher(self, name: str) -> _Finisher:
+        return _Finisher(self, name)
+
+    def thread_class(self, name: str) -> ThreadClass:
+        declaration = self.instance.threads[name]
+        nodes = self.graphs[name].nodes
+        locations = []
+        for key, n in self.number[name].items():
+            if key == END:
+                locations.append(Location(n, "end"))
+                continue
+            node = nodes[key.node]
+            text = f"{node.origin.span.line}"
+            locations.append(
+                Location(n, text, node.origin, key.waiting, node.labels, tuple(dict.fromkeys(node.regions)))
+            )
+        storages = [self.slots[s] for s in self.graphs[name].slots]
+        return ThreadClass(
+            name,
+            declaration.kind,
+            self.views[name].params,
+            self.views[name].where,
+            self.pcs[name],
+            tuple(locations),
+            self.resolve(self.done(name)),
+            tuple(v for s in storages for v in s.vars()),
+            Origin(declaration.span),
+        )
+
+    def done(self, name: str) -> Expr:
+        """When an instance counts as done for ``final``."""
+        who = self.views[name].params
+        kind = self.instance.threads[name].kind
+        parts = [self.ended(name, who)]
+        if kind is ThreadKind.SERVER:
+            for wait in self.waits(name):
+                parts.append(and_(wait.blocked, wait.idle))
+        if kind in (ThreadKind.ENVIRONMENT, ThreadKind.ADVERSARY):
+            parts.append(self.pc_is(name, [self.number[name][k] for k in self.at_rest(name)], who))
+        return or_(*parts)
+
+    def at_rest(self, name: str) -> list[Key]:
+        steps = self.steps[name]
+        nodes = self.graphs[name].nodes
+        return [k for k in steps.keys if k in steps.rest and not k.waiting and not nodes[k.node].held]
+
+    def lock(self, name: str) -> Lock:
+        declaration = self.module.locks[name]
+        index = self.lock_index(name)
+        held = []
+        for who in self.holders.get(name, ()):
+            params = tuple(Param(f"{q.name}'", q.sort) for q in self.views[who].params)
+            cell = tuple(Param(f"#{n}", s) for n, s in enumerate(index))
+            mode = self.resolve(Read(self.mode_var(name, who), params + cell))
+            queued = self.resolve(Read(self.queued_var(name, who), params + cell))
+            held.append(HeldBy(who, params, cell, mode, queued))
+        field = next((f for lock, f, _ in self.module.nest_by if lock == name), "")
+        fair = self.shared.fair[name]
+        return Lock(name, declaration.kind, index, tuple(held), fair, field, Origin(declaration.span))
+
+    def variables(self) -> tuple[tuple[Var, ...], tuple[Expr, ...]]:
+        found: dict[Var, Expr] = {}
+
+        def add(storage: Storage) -> None:
+            for var, value in _leaves(storage, default_value(storage.shape)):
+                found[var] = value
+
+        for name, s in self.module.states.items():
+            storage = self.states[name]
+            value = self.initial(s) if s.init is not None else default_value(storage.shape)
+            for var, e in _leaves(storage, value):
+                self.check_initial(s, var, e)
+                found[var] = e
+        for name in self.graphs:
+            found[self.pcs[name]] = Lit(0)
+            for slot in self.graphs[name].slots:
+                add(self.slots[slot])
+            for storage in self.steps[name].impure.values():
+                add(storage)
+            for site in self.steps[name].sites:
+                for storage in (site.valid, *site.index):
+                    add(storage)
+                if isinstance(site, ReadSite):
+                    add(site.value)
+        for lock, who in sorted(self.explicit, key=lambda x: (list(self.module.locks).index(x[0]), x[1])):
+            found[self.mode_var(lock, who)] = Lit(HELD_NONE)
+        for var in self.flags.values():
+            found[var] = FALSE
+        for lock, waiting in self.syncers.items():
+            for w in waiting:
+                for r in self.holders.get(lock, ()):
+                    found[self.sync_var(lock, w, r)] = FALSE
+        for var in self.shared.stopped.values():
+            found[var] = FALSE
+        if self.shared.halted is not None:
+            found[self.shared.halted] = FALSE
+        return tuple(found), tuple(found.values())
+
+    def initial(self, s: t.StateDecl) -> Value:
+        assert s.init is not None
+        e = self.evaluator("", ())
+        path = Path()
+        position = 0
+        for b in s.binders:
+            parts = []
+            for sort in index_sorts(b.type, self.instance):
+                parts.append(Param(f"#{position}", sort))
+                position += 1
+            path.values[b.number] = e.bundle(b.type, tuple(parts))
+        return e.value(s.init, Activation("init", None), path)
+
+    def check_initial(self, s: t.StateDecl, var: Var, e: Expr) -> None:
+        if isinstance(e, Lit) and not fits(e, var.sort):
+            where = s.init.span if s.init is not None else s.span
+            span = values_of(var.sort)
+            headline = f"`{s.name}` begins with {e.value}, outside of {span.start}..{span.stop - 1}"
+            raise ModelError([Diagnostic(INITIAL_OUT_OF_RANGE, headline, (Label(where),))])
+
+    def init_cases(self) -> tuple[InitCase, ...]:
+        if not self.module.init:
+            return (InitCase(),)
+        span = self.module.init[0].span
+        body = t.Block(tuple(s for b in self.module.init for s in b.body), span=span)
+        graph = init_flow(body, self.instance, self.prepared.contention)
+        slots = {slot: make_storage(slot.name, (), self.shape(slot.type), VarKind.HIDDEN) for slot in graph.slots}
+        e = self.evaluator("", ())
+        e.slot_storage = slots.__getitem__
+        stepper = Stepper(graph, e, self.shared, slots)
+        own = {v for s in slots.values() for v in s.vars()}
+        cases = []
+        for raw in stepper.run().transitions:
+            updates = tuple(
+                Update(u.var, u.index, self.resolve(u.value), u.binders, self.resolve(u.where))
+                for u in raw.path.store.updates()
+                if u.var not in own
+            )
+            fatal = and_(*(c.cond for c in raw.path.checks if c.fatal))
+            cases.append(InitCase(raw.path.params, self.resolve(and_(*raw.path.guard, fatal)), updates))
+        return tuple(cases)
+
+    # -- waiting
+
+    def waits(self, name: str) -> Iterator[Wait]:
+        """Every way in which an instance of ``name`` may be blocked."""
+        stepper = self.steppers[name]
+        nodes = self.graphs[name].nodes
+        who = self.views[name].params
+        rest = set(self.at_rest(name))
+        resting = self.instance.threads[name].kind in (ThreadKind.ENVIRONMENT, ThreadKind.ADVERSARY)
+        for key, n in self.number[name].items():
+            if key == END or (resting and key in rest):
+                continue
+            here = and_(self.pc_is(name, [n], who), self.running(), self.moving(name, who))
+            node = nodes[key.node]
+            if key.waiting:
+                yield self.lock_wait(stepper, node, here)
+                continue
+            if isinstance(node.op, flow.SyncEnd):
+                yield self.sync_wait(stepper, node, here)
+                continue
+            out = [r for r in self.steps[name].transitions if r.source == key]
+            if not out or not all(r.path.blocking for r in out):
+                continue
+            free = or_(*(exists(r.path.params, and_(*r.path.guard)) for r in out))
+            blocked = self.resolve(and_(here, not_(free)))
+            idle: Expr = FALSE
+            first = {r.action.op for r in out if isinstance(r.action.op, flow.Wait)}
+            if len(first) == 1 and len(out) == len([r for r in out if isinstance(r.action.op, flow.Wait)]):
+                op = first.pop()
+                if op.idle:
+                    idle = TRUE
+                    if op.unless is not None:
+                        action = out[0].action
+                        idle = not_(self.resolve(stepper.e.truth(op.unless, action.activation, Path())))
+            blocking = [b for r in out for b in r.path.blocking]
+            yield Wait(
+                name,
+                blocked,
+                tuple(self.wakers(stepper, blocking, out)),
+                idle,
+                _text(out[0].action),
+                None,
+                out[0].action.origin,
+            )
+
+    def moving(self, name: str, who: tuple[Expr, ...]) -> Expr:
+        stopped = self.shared.stopped.get(name)
+        return TRUE if stopped is None else not_(Read(stopped, who))
+
+    def others(self, name: str) -> tuple[Param, ...]:
+        return tuple(self.names.fresh(q.sort, q.name) for q in self.views[name].params)
+
+    def lock_wait(self, stepper: Stepper, node: Node, here: Expr) -> Wait:
+        op = node.op
+        assert isinstance(op, flow.Take)
+        lock = op.lock.lock
+        index = stepper.e.lock_index(op.lock, node.activation, Path())
+        blocked = and_(here, not_(stepper.grantable(lock, op.mode, index, waiting=True)))
+        shared = stepper.reads_in_queue(lock, op.mode)
+        on = []
+        for name in self.holders[lock]:
+            others = self.others(name)
+            held = self.held_mode(lock, name, others, index)
+            cond = eq(held, Lit(HELD_WRITE)) if shared else ne(held, Lit(HELD_NONE))
+            on.append(WaitsFor(name, others, self.resolve(cond), f"holds {lock}"))
+            if shared and self.shared.fair[lock]:
+                queued = Read(self.queued_var(lock, name), others + index)
+                cond = self.resolve(eq(queued, Lit(HELD_WRITE)))
+                if cond != FALSE:
+                    on.append(WaitsFor(name, others, cond, f"is queued for {lock} (write)"))
+        mode = stepper.mode_text(lock, op.mode)
+        what = f"{lock} ({mode})" if mode else lock
+        return Wait(stepper.name, self.resolve(blocked), tuple(on), FALSE, what, lock, node.origin)
+
+    def sync_wait(self, stepper: Stepper, node: Node, here: Expr) -> Wait:
+        op = node.op
+        assert isinstance(op, flow.SyncEnd)
+        lock = op.lock.lock
+        on, some = [], []
+        for reader in self.holders.get(lock, ()):
+            others = self.others(reader)
+            pending = Read(self.sync_var(lock, stepper.name, reader), stepper.own + others)
+            some.append(exists(others, pending))
+            on.append(WaitsFor(reader, others, pending, f"reads under {lock}"))
+        blocked = self.resolve(and_(here, or_(*some)))
+        return Wait(stepper.name, blocked, tuple(on), FALSE, f"synchronize {lock}", lock, node.origin)
+
+    def wakers(self, stepper: Stepper, blocking: list[Expr], out: list[RawTransition]) -> Iterator[WaitsFor]:
+        """Every thread, not at its end, whose code may write something that the wait depends on, or holds it."""
+        states: dict[str, None] = {}
+        held: dict[str, None] = {}
+        of_var = {v: name for name, s in self.states.items() for v in s.vars()}
+        for e in blocking:
+            for r in reads(e):
+                if r.var in of_var:
+                    states[of_var[r.var]] = None
+                elif r.var.name.startswith("#changed:"):
+                    for site in stepper.result.sites:
+                        if isinstance(site, ReadSite):
+                            states[site.state] = None
+                        elif isinstance(site, TrySite):
+                            held[site.lock] = None
+                elif r.var in self.flags.values():
+                    held[next(n for n, v in self.flags.items() if v == r.var)] = None
+                else:
+                    for lock, names in self.holders.items():
+                        if any(self.mode_var(lock, n) == r.var for n in names):
+                            held[lock] = None
+        for name in self.graphs:
+            others = self.others(name)
+            written = [s for s in states if s in self.writes(name)]
+            freed = [x for x in held if x in self.flags and self.releases(name, x)]
+            alive = not_(self.ended(name, others))
+            if written or freed:
+                what = ", ".join([*written, *freed])
+                yield WaitsFor(name, others, self.resolve(alive), f"may change {what}")
+            for lock in held:
+                if name in self.holders.get(lock, ()):
+                    index = tuple(self.names.fresh(s, "i") for s in self.lock_index(lock))
+                    mode = ne(self.held_mode(lock, name, others, index), Lit(HELD_NONE))
+                    yield WaitsFor(name, others, self.resolve(exists(index, mode)), f"holds {lock}")
+
+    def writes(self, name: str) -> set[str]:
+        """The states that the code of ``name`` may write."""
+        return {s for node in self.graphs[name].nodes for s in _written(node, self.instance)}
+
+    def releases(self, name: str, flag: str) -> bool:
+        return any(isinstance(n.op, flow.Give) and n.op.lock.lock == flag for n in self.graphs[name].nodes)
+
+    # -- reports
+
+    def acquire_sites(self, raws: list[tuple[str, RawTransition]]) -> tuple[AcquireSite, ...]:
+        result = []
+        for name, graph in self.graphs.items():
+            for node in graph.nodes:
+                op = node.op
+                if not isinstance(op, flow.Take | flow.Attempt) or op.lock.lock in self.flags:
+                    continue
+                mine = [
+                    n
+                    for n, (who, raw) in enumerate(raws)
+                    if who == name
+                    and any(
+                        e.act in (Act.ACQUIRE, Act.WANT) and e.lock == op.lock.lock and e.origin is node.origin
+                        for e in raw.path.events
+                    )
+                ]
+                if not mine:
+                    continue
+                stepper = self.steppers[name]
+                held = tuple(
+                    dict.fromkeys((h.lock.lock, stepper.mode_text(h.lock.lock, h.mode) or "write") for h in node.held)
+                )
+                blocking = isinstance(op, flow.Take)
+                mode = stepper.mode_text(op.lock.lock, op.mode) or "write"
+                result.append(AcquireSite(name, op.lock.lock, mode, blocking, held, tuple(mine), node.origin))
+        return tuple(result)
+
+    def assumptions(self) -> tuple[str, ...]:
+        blocks: set[Span] = {s for g in self.graphs.values() for s in g.atomic_blocks}
+        waits: set[Span] = set()
+        racy: set[Span] = set()
+        for name, graph in self.graphs.items():
+            for node in graph.nodes:
+                for e in _expressions(node):
+                    racy |= {r.span for r in state_refs(e, self.module) if r.racy}
+                if isinstance(node.op, flow.Wait) and node.depth == 0:
+                    cells = {r.span for r in state_refs(node.op.condition, self.module) if self.is_contended(name, r)}
+                    if len(cells) > 1:
+                        waits.add(node.origin.span)
+        result = []
+        if blocks:
+            result.append(f"{len(blocks)} atomic block{'s' if len(blocks) > 1 else ''}")
+        if waits:
+            result.append(f"{len(waits)} wait{'s' if len(waits) > 1 else ''} on several cells at once")
+        if racy:
+            result.append(f"{len(racy)} racy read{'s' if len(racy) > 1 else ''}")
+        return tuple(result)
+
+    def is_contended(self, name: str, ref: t.StateRef) -> bool:
+        anything: Form = ("any", -1)
+        access = Access(name, ref.state, tuple(anything for _ in ref.index), False, ())
+        return self.prepared.contention.contended(access)
+
+
+class _Finisher:
+    """Raw transitions of one thread to transitions: pc, dead locals, derived locks."""
+
+    def __init__(self, compiler: _Compiler, name: str) -> None:
+        self.c = compiler
+        self.name = name
+        self.own = compiler.views[name].params
+        self.live = live_slots(compiler.graphs[name])
+        steps = compiler.steps[name]
+        self.regions = {loop: retry_region(compiler.graphs[name], loop) for loop in steps.impure}
+        self.storages: list[tuple[Slot | int, Storage]] = [
+            (slot, compiler.slots[slot]) for slot in compiler.graphs[name].slots
+        ]
+        for loop, storage in steps.impure.items():
+            self.storages.append((loop, storage))
+        for site in steps.sites:
+            hidden = [site.valid, *site.index, *([site.value] if isinstance(site, ReadSite) else [])]
+            self.storages += [(site.loop, s) for s in hidden]
+
+    def is_live(self, owner: Slot | int, key: Key) -> bool:
+        if key == END:
+            return False
+        if isinstance(owner, Slot):
+            return owner in self.live[key.node]
+        return key.node in self.regions.get(owner, frozenset())
+
+    def __call__(self, raw: RawTransition) -> Transition:
+        c, path = self.c, raw.path
+        store = path.store
+        if c.reductions.dead_locals:
+            store = self.reset(raw)
+        number = c.number[self.name]
+        pc = c.pcs[self.name]
+        source, target = number[raw.source], number[raw.target] if raw.target in number else number[raw.source]
+        guard = and_(
+            eq(Read(pc, self.own), Lit(source)), c.running(), c.moving(self.name, self.own), *path.guard
+        )
+        updates = [] if source == target else [Update(pc, self.own, Lit(target))]
+        for u in store.updates():
+            updates.append(
+                Update(u.var, tuple(c.resolve(i) for i in u.index), c.resolve(u.value), u.binders, c.resolve(u.where))
+            )
+        checks = tuple(
+            Check(k.prop, new, k.message, k.origin, k.fatal)
+            for k in path.checks
+            if (new := c.resolve(k.cond)) != TRUE
+        )
+        events = tuple(
+            LockEvent(e.act, e.lock, tuple(c.resolve(i) for i in e.index), e.mode, e.origin) for e in path.events
+        )
+        return Transition(
+            f"{self.name}:{raw.action.origin.span.line}",
+            self.name,
+            self.own + path.params,
+            c.resolve(guard),
+            tuple(updates),
+            checks,
+            source,
+            target,
+            raw.action.origin,
+            _text(raw.action),
+            events,
+            path.notes,
+            path.calm,
+        )
+
+    def reset(self, raw: RawTransition) -> Store:
+        store = raw.path.store.copy()
+        for owner, storage in self.storages:
+            if self.is_live(owner, raw.target):
+                continue
+            dirty = self.is_live(owner, raw.source) or any(v in store.writes for v in storage.vars())
+            if not dirty:
+                continue
+            before = self.is_live(owner, raw.source)
+            for var, value in _leaves(storage, default_value(storage.shape)):
+                store.writes.pop(var, None)
+                if before:
+                    cells = tuple(self.c.names.fresh(s) for s in var.index[len(self.own) :])
+                    store.write(var, Write(self.own + cells, value, cells))
+        return store
+
+
+class _Properties:
+    """The claims of the model, and those that every model is checked for."""
+
+    def __init__(self, compiler: _Compiler, system: System, raws: list[tuple[str, RawTransition]]) -> None:
+        self.c = compiler
+        self.s = system
+        self.raws = raws
+
+    def all(self) -> Iterator[Property]:
+        families: dict[str, str] = {}
+        for _, raw in self.raws:
+            for family, _ in raw.path.spoken:
+                families.setdefault(family, "assertion")
+        for name in families:
+            yield self.from_checks(name, "assertion", f"no assertion tagged {name} fails")
+        for p in self.c.module.properties:
+            yield from self.declared(p)
+        for name, claim in (
+            ("range", "no value leaves the range of its type"),
+            ("lock_misuse", "locks are held where they must be, and released by who holds them"),
+            ("null_deref", "nothing that is none is used"),
+            ("bug", "no `bug` is reached"),
+        ):
+            found = any(k.prop == name for tr in self.s.transitions for k in tr.checks)
+            if found or name in ("range", "lock_misuse"):
+                yield self.from_checks(name, "built-in", claim)
+        claim = "no threads wait for each other for ever"
+        yield Property("deadlock", "deadlock", "built-in", Wish.NEVER, DeadlockTarget(), claim)
+
+    def from_checks(self, name: str, kind: str, claim: str) -> Property:
+        cases, spoken = [], []
+        origin = None
+        for n, tr in enumerate(self.s.transitions):
+            for i, k in enumerate(tr.checks):
+                if k.prop == name:
+                    origin = origin or k.origin
+                    cases.append(Case(tr.params, and_(tr.guard, not_(k.cond)), n, i))
+            conds = [self.c.resolve(cond) for family, cond in self.raws[n][1].path.spoken if family == name]
+            if conds:
+                spoken.append(Case(tr.params, and_(tr.guard, or_(*conds)), n))
+        speaks = Target(tuple(spoken)) if kind == "assertion" else None
+        return Property(name, name, kind, Wish.NEVER, Target(tuple(cases)), claim, speaks, origin)
+
+    def declared(self, p: t.PropertyDecl) -> Iterator[Property]:
+        if p.when is not None and not self.c.instance.constant(p.when):
+            return
+        if p.scenarios and self.c.instance.scenario not in p.scenarios:
+            return
+        e = self.c.evaluator("", ())
+        a = Activation(p.name, None)
+        path = Path()
+        binders: list[Param] = []
+        exist: list[Expr] = []
+        for local in p.binders:
+            if isinstance(local.type, ThreadType):
+                if local.type.thread not in self.c.views:
+                    return
+                bound, inside = e.thread_binder(local.type.thread)
+                binders += bound.params
+                exist.append(inside)
+                path.values[local.number] = bound
+            else:
+                mine = tuple(self.c.names.fresh(s, local.name) for s in index_sorts(local.type, self.c.instance))
+                binders += mine
+                path.values[local.number] = e.bundle(local.type, mine)
+        there = and_(*exist)
+        params = tuple(binders)
+        text = " ".join(p.condition.span.text.split())
+        origin = Origin(p.span)
+        if p.kind == "transition":
+            target = self.transition(p, e, a, path, params, there)
+            yield Property(p.name, p.family, p.kind, Wish.NEVER, target, text, None, origin)
+            return
+        cond = self.c.resolve(e.truth(p.condition, a, path))
+        match p.kind:
+            case "invariant":
+                silent = self.c.resolve(self.silenced(p.condition, e, a, path))
+                bad = Case(params, and_(there, not_(silent), not_(cond)))
+                speaks = Target((Case(params, and_(there, not_(silent))),))
+                yield Property(p.name, p.family, p.kind, Wish.NEVER, Target((bad,)), text, speaks, origin)
+            case "always invariant":
+                bad = Case(params, and_(there, not_(cond)))
+                speaks = Target((Case(params, there),))
+                yield Property(p.name, p.family, p.kind, Wish.NEVER, Target((bad,)), text, speaks, origin)
+            case "final":
+                over = self.over()
+                bad = Case(params, and_(there, over, not_(cond)))
+                speaks = Target((Case(params, and_(there, over)),))
+                yield Property(p.name, p.family, p.kind, Wish.NEVER, Target((bad,)), text, speaks, origin)
+            case "reachable" | "weakness":
+                wish = Wish.SOMETIMES if p.kind == "reachable" else Wish.NOTED
+                case = Case(params, and_(there, cond))
+                yield Property(p.name, p.family, p.kind, wish, Target((case,)), text, None, origin)
+            case _:
+                raise KeyError(p.kind)
+
+    def over(self) -> Expr:
+        """All threads are done."""
+        parts = []
+        for thread in self.s.threads:
+            fresh = tuple(self.c.names.fresh(q.sort, q.name) for q in thread.params)
+            names = {q.name: f for q, f in zip(thread.params, fresh, strict=True)}
+            inside, done = substitute(thread.where, dict(names)), substitute(thread.done, dict(names))
+            parts.append(forall(fresh, implies(inside, done)))
+        return and_(*parts)
+
+    def silenced(self, condition: t.Expr, e: Evaluator, a: Activation, path: Path) -> Expr:
+        """Whether a running thread may be writing a guarded cell that this instance of the invariant reads."""
+        parts = []
+        for ref, bound in _guarded_reads(condition, self.c.module):
+            guard = self.c.module.states[ref.state].guard
+            assert guard is not None
+            if not guard.write:
+                continue
+            inner = Path(values=dict(path.values))
+            binders: list[Param] = []
+            for local in bound:
+                if local.number not in inner.values:
+                    mine = tuple(self.c.names.fresh(s, local.name) for s in index_sorts(local.type, self.c.instance))
+                    binders += mine
+                    inner.values[local.number] = e.bundle(local.type, mine)
+            for b, i in zip(self.c.module.states[ref.state].binders, ref.index, strict=True):
+                inner.values[b.number] = e.value(i, a, inner)
+            some = []
+            for name in self.c.views:
+                who, inside = e.thread_binder(name)
+                holds = [inside, self.c.moving(name, who.params)]
+                for term in guard.write:
+                    index = e.lock_index(term.lock, a, inner)
+                    mode = self.c.held_mode(term.lock.lock, name, who.params, index)
+                    kind = self.c.module.locks[term.lock.lock].kind
+                    exclusive = kind in (LockKind.RWLOCK, LockKind.RWSEM) and not guard.any_mode
+                    holds.append(eq(mode, Lit(HELD_WRITE)) if exclusive else ne(mode, Lit(HELD_NONE)))
+                some.append(exists(who.params, and_(*holds)))
+            parts.append(exists(tuple(binders), or_(*some)))
+        return and_(self.c.running(), or_(*parts))
+
+    def transition(
+        self, p: t.PropertyDecl, e: Evaluator, a: Activation, path: Path, params: tuple[Param, ...], there: Expr
+    ) -> Target:
+        """Every step for which ``condition``, read after it (and ``old`` before it), is false."""
+        cases = []
+        for n, tr in enumerate(self.s.transitions):
+            after = Store()
+            for u in tr.updates:
+                after.write(u.var, Write(u.index, u.value, u.binders, u.where))
+            e.after = after
+            cond = self.c.resolve(e.truth(p.condition, a, path))
+            e.after = None
+            fatal = and_(*(k.cond for k in tr.checks if k.fatal))
+            bad = and_(tr.guard, fatal, there, not_(cond))
+            if bad != FALSE:
+                cases.append(Case(tr.params + params, bad, n))
+        return Target(tuple(cases))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def _mode(write: Expr, read: Expr) -> Expr:
+    return ite(write, Lit(HELD_WRITE), ite(read, Lit(HELD_READ), Lit(HELD_NONE)))
+
+
+def _leaves(storage: Storage, value: Value) -> Iterator[tuple[Var, Expr]]:
+    """Each variable of ``storage`` with its part of a constant ``value``."""
+    match storage.shape:
+        case ScalarShape(sort):
+            assert storage.var is not None
+            v: Expr = scalar(value)
+            if isinstance(sort, OptionSort) and isinstance(v, Lit) and v.value > none_of(sort):
+                v = Lit(none_of(sort))
+            yield storage.var, v
+        case SetShape(of):
+            assert storage.var is not None
+            assert isinstance(value, SetValue)
+            start = len(storage.var.index) - len(of)
+            yield storage.var, value.member(tuple(Param(f"#{start + n}", s) for n, s in enumerate(of)))
+        case RecordShape():
+            assert isinstance(value, RecordValue)
+            for (_, part), (_, v) in zip(storage.parts, value.fields, strict=True):
+                yield from _leaves(part, v)
+
+
+def _text(node: Node) -> str:
+    """The statement as written, on one line and without the block that it opens."""
+    text = node.span.text
+    if "{" in text and not isinstance(node.op, flow.Set | flow.Load | flow.Primitive | flow.Branch):
+        text = text.split("{", 1)[0]
+    text = " ".join(text.split("\n", 1)[0].split("//", 1)[0].split())
+    if isinstance(node.op, flow.Back):
+        return "next turn"
+    if isinstance(node.op, flow.Finish):
+        return "end"
+    return text.rstrip(" {").rstrip(";").strip()
+
+
+def _expressions(node: Node) -> Iterator[t.Expr]:
+    match node.op:
+        case flow.Load(_, ref):
+            yield ref
+        case flow.Set(_, value):
+            if value is not None:
+                yield value
+        case flow.Branch(condition) | flow.Wait(condition):
+            yield condition
+        case _:
+            pass
+
+
+def _root(place: t.Expr, a: Activation) -> str | None:
+    while True:
+        if isinstance(place, t.Field):
+            place = place.base
+        elif isinstance(place, t.LocalRef):
+            binding = a.bindings.get(place.local.number)
+            if not isinstance(binding, flow.Alias):
+                return None
+            place, a = binding.expr, binding.activation
+        else:
+            return place.state if isinstance(place, t.StateRef) else None
+
+
+def _written(node: Node, instance: Instance) -> Iterator[str]:
+    a = node.activation
+    found: str | None = None
+    match node.op:
+        case flow.Set(place) | flow.Scramble(place):
+            found = _root(place, a)
+        case flow.Primitive(call):
+            found = _root(call.place, a) if call.name != "snapshot" else None
+        case flow.Inline(statement, False):
+            yield from _assigned(statement, a)
+        case _:
+            pass
+    if found is not None and not instance.module.states[found].ghost:
+        yield found
+
+
+def _assigned(s: t.Statement, a: Activation) -> Iterator[str]:
+    match s:
+        case t.Block(body):
+            for x in body:
+                yield from _assigned(x, a)
+        case t.Assign(place, _):
+            found = _root(place, a)
+            if found is not None:
+                yield found
+        case t.If(_, then, otherwise):
+            yield from _assigned(then, a)
+            if otherwise is not None:
+                yield from _assigned(otherwise, a)
+        case t.ForEach(_, _, body) | t.ForRange(body=body):
+            yield from _assigned(body, a)
+        case _:
+            pass
+
+
+def _guarded_reads(e: t.Expr, module: t.CheckedModule) -> Iterator[tuple[t.StateRef, tuple[t.Local, ...]]]:
+    """Reads of guarded state with the binders of the quantifiers around them."""
+
+    def visit(x: t.Expr, bound: tuple[t.Local, ...]) -> Iterator[tuple[t.StateRef, tuple[t.Local, ...]]]:
+        match x:
+            case t.StateRef(state):
+                if module.states[state].guard is not None:
+                    yield x, bound
+            case t.Quantified(_, binders):
+                bound = bound + binders
+            case t.FnCall(fn):
+                value = module.routines[fn].value
+                if value is not None:
+                    yield from ((r, bound) for r, _ in _guarded_reads(value, module) if not r.index)
+            case _:
+                pass
+        for child in subexpressions(x):
+            yield from visit(child, bound)
+
+    yield from visit(e, ())

@@ -1,0 +1,1202 @@
+"""From the flow graph of a thread to its transitions: symbolic execution from each location to the next.
+
+A path begins at a location, makes the choices that belong to the step, executes one step of the language, and runs on
+up to the next step, choice, pending assertion or marked label: section "Steps" of the language reference. Every such path
+is one transition. What the path writes is kept in terms of the state before it, so the result is simultaneous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TypeAlias, assert_never
+
+from protocheck.diagnostics import Diagnostic, Label, ModelError
+from protocheck.ir.expr import (
+    FALSE,
+    TRUE,
+    Apply,
+    Expr,
+    Lit,
+    Op,
+    Param,
+    Read,
+    Var,
+    VarKind,
+    and_,
+    apply,
+    eq,
+    exists,
+    forall,
+    implies,
+    interval,
+    ite,
+    ne,
+    not_,
+    or_,
+    within,
+)
+from protocheck.ir.sorts import BOOL, ScalarSort, Sort, size_of, values_of
+from protocheck.ir.system import HELD_NONE, HELD_READ, HELD_WRITE, Act, LockEvent, LockKind
+from protocheck.lower import flow
+from protocheck.lower.evaluate import Evaluator, Path, ThreadInstance, decided
+from protocheck.lower.flow import Activation, Alias, Graph, Node, Slot, is_choice, is_step, walk
+from protocheck.lower.rules import CHOICE_OF_SET, ENDLESS_STEP, TOO_MANY_PATHS
+from protocheck.lower.values import (
+    FRESH,
+    RecordShape,
+    RecordValue,
+    ScalarShape,
+    SetShape,
+    SetValue,
+    Shape,
+    Storage,
+    Store,
+    Value,
+    Write,
+    choose_value,
+    default_value,
+    flatten,
+    index_sorts,
+    load,
+    make_storage,
+    same,
+    save,
+    scalar,
+    shape_of,
+)
+from protocheck.source import Origin
+from protocheck.types import tree as t
+
+MAX_VISITS = 20_000
+MAX_PATHS = 4_096
+
+
+@dataclass(frozen=True)
+class Key:
+    """A location: before ``node``, or (``waiting``) in the queue of the lock that it takes; node -1 is the end."""
+
+    node: int
+    waiting: bool = False
+
+
+END = Key(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class RawTransition:
+    """A path from ``source`` to ``target``; numbers, pc and dead locals are put in later."""
+
+    source: Key
+    target: Key
+    path: Path
+    action: Node
+
+
+@dataclass(frozen=True, eq=False)
+class ReadSite:
+    """What a turn of a loop with ``retry`` read: valid flag, index and value, kept in the state."""
+
+    loop: int
+    state: str
+    valid: Storage
+    index: tuple[Storage, ...]
+    value: Storage
+
+
+@dataclass(frozen=True, eq=False)
+class TrySite:
+    """A failed ``try_acquire`` in a turn of a loop with ``retry``."""
+
+    loop: int
+    lock: str
+    mode: str
+    valid: Storage
+    index: tuple[Storage, ...]
+
+
+@dataclass
+class Shared:
+    """What the threads of one instance have in common during compilation."""
+
+    holders: dict[str, tuple[str, ...]]  # lock -> classes that take it
+    mode: Callable[[str, str], Var]  # lock, class -> (place holder of) the mode in which it is held
+    queued: Callable[[str, str], Var]
+    explicit: set[tuple[str, str]]  # (lock, class) whose mode is a variable of its own
+    snapshots: dict[str, list[Storage]]  # version -> where snapshots of it are kept
+    pending_sync: Callable[[str, str, str], Var]  # lock, waiting class, reading class
+    syncers: dict[str, tuple[str, ...]]  # srcu lock -> classes that synchronize
+    stopped: dict[str, Var]
+    halted: Var | None
+    fair: dict[str, bool]
+
+
+Item: TypeAlias = "tuple[Path, int, bool, Node | None]"
+
+
+@dataclass
+class ThreadSteps:
+    """The result for one thread: its transitions by location, in order of discovery."""
+
+    name: str
+    graph: Graph
+    keys: list[Key] = field(default_factory=list)
+    transitions: list[RawTransition] = field(default_factory=list)
+    rest: set[Key] = field(default_factory=set)
+    sites: list[ReadSite | TrySite] = field(default_factory=list)
+    impure: dict[int, Storage] = field(default_factory=dict)
+    seen_of: dict[tuple[object, ...], ReadSite | TrySite] = field(default_factory=dict)
+
+
+class Stepper:
+    """Symbolic execution of one thread (or of an init block, for which ``graph.thread`` is None)."""
+
+    def __init__(self, graph: Graph, evaluator: Evaluator, shared: Shared, slots: dict[Slot, Storage]) -> None:
+        self.graph = graph
+        self.e = evaluator
+        self.shared = shared
+        self.slots = slots
+        self.module = evaluator.instance.module
+        self.own = evaluator.own
+        self.name = evaluator.own_class
+        self.result = ThreadSteps(self.name, graph)
+        self.loops: tuple[int, ...] = ()
+        self.site_node = 0
+        self.site_count = 0
+
+    # -- exploration
+
+    def run(self) -> ThreadSteps:
+        """All transitions of the thread."""
+        start = Key(self.first(0))
+        queue = [start]
+        self.result.keys.append(start)
+        thread = self.graph.thread
+        if thread is not None and self.graph.outermost is not None:
+            head = self.graph.nodes[self.graph.outermost].succ[0]
+            if self.first(head) == start.node:
+                self.result.rest.add(start)
+        while queue:
+            key = queue.pop(0)
+            for raw in self.from_location(key):
+                self.result.transitions.append(raw)
+                if isinstance(raw.action.op, flow.Back) and raw.action.number == self.graph.outermost:
+                    self.result.rest.add(raw.target)
+                if raw.target != END and raw.target not in self.result.keys:
+                    self.result.keys.append(raw.target)
+                    queue.append(raw.target)
+        return self.result
+
+    def first(self, number: int) -> int:
+        """The first node from ``number`` on that does something."""
+        seen = set()
+        while number not in seen and isinstance(self.graph.nodes[number].op, flow.Nop | flow.Head):
+            seen.add(number)
+            number = self.graph.nodes[number].succ[0]
+        return number
+
+    def from_location(self, key: Key) -> Iterator[RawTransition]:
+        """The transitions from ``key``, in the order of the source."""
+        stack: list[Item] = [(Path(), key.node, False, None)]
+        count = 0
+        waiting = key.waiting
+        while stack:
+            path, number, acted, action = stack.pop()
+            node = self.graph.nodes[number]
+            path.visits += 1
+            if path.visits > MAX_VISITS:
+                headline = "this loop takes no step and does not end"
+                raise ModelError([Diagnostic(ENDLESS_STEP, headline, (Label(node.origin.span),))])
+            if acted and self.stops(node):
+                if isinstance(node.op, flow.PickMember) and node.depth == 0:
+                    yield from self.stop_at_head(path, node, key, action, stack)
+                else:
+                    assert action is not None
+                    yield RawTransition(key, Key(self.first(number)), path, action)
+                continue
+            begins = not acted and is_step(node)
+            out = list(self.execute(path, node, waiting and not acted and action is None))
+            waiting = False
+            count += len(out)
+            if count > MAX_PATHS:
+                headline = f"the code after this step branches in more than {MAX_PATHS} ways"
+                raise ModelError([Diagnostic(TOO_MANY_PATHS, headline, (Label(node.origin.span),))])
+            for new, target in reversed(out):
+                if any(g == FALSE for g in new.guard):
+                    continue
+                now = acted or begins
+                by = node if begins else action
+                if isinstance(target, Key):
+                    yield RawTransition(key, target, new, by or node)
+                else:
+                    stack.append((new, target, now, by))
+
+    def stops(self, node: Node) -> bool:
+        """Whether a path that has done its step ends before ``node``."""
+        if node.depth > 0 and not isinstance(node.op, flow.Begin):
+            return False
+        if is_step(node) or isinstance(node.op, flow.Mark):
+            return True
+        if isinstance(node.op, flow.Assertion):
+            return node.op.pending
+        return is_choice(node) and node.depth == 0
+
+    def stop_at_head(
+        self, path: Path, node: Node, key: Key, action: Node | None, stack: list[Item]
+    ) -> Iterator[RawTransition]:
+        """At the head of a ``for`` the end is no choice: with no member left the path goes on behind the loop."""
+        assert action is not None
+        left = self.members_left(path, node)
+        if left != FALSE:
+            stay = path.copy()
+            if self.assume(stay, left, node):
+                yield RawTransition(key, Key(node.number), stay, action)
+        gone = path.copy()
+        if self.assume(gone, not_(left), node):
+            stack.append((gone, node.succ[1], True, action))
+
+    # -- conditions
+
+    def known(self, path: Path, cond: Expr) -> bool | None:
+        """Whether the path already decides ``cond``."""
+        cond = decided(cond)
+        if isinstance(cond, Lit):
+            return bool(cond.value)
+        opposite = not_(cond)
+        for g in path.guard:
+            parts = g.args if isinstance(g, Apply) and g.op is Op.AND else (g,)
+            if cond in parts:
+                return True
+            if opposite in parts:
+                return False
+            if isinstance(cond, Apply) and cond.op in (Op.EQ, Op.NE) and isinstance(cond.args[1], Lit):
+                for part in parts:
+                    if (
+                        isinstance(part, Apply)
+                        and part.op is Op.EQ
+                        and part.args[0] == cond.args[0]
+                        and isinstance(part.args[1], Lit)
+                    ):
+                        equal = part.args[1] == cond.args[1]
+                        return equal if cond.op is Op.EQ else not equal
+        return None
+
+    def assume(self, path: Path, cond: Expr, node: Node, blocking: bool = False) -> bool:
+        """Add ``cond`` to the path; False if it cannot be."""
+        decided_ = self.known(path, cond)
+        if decided_ is False:
+            return False
+        if decided_ is None:
+            path.guard = (*path.guard, cond)
+            if blocking:
+                path.blocking = (*path.blocking, cond)
+        return True
+
+    def param(self, path: Path, name: str, sort: Sort) -> Param:
+        taken = {q.name for q in (*self.own, *path.params)}
+        fresh = name
+        n = 2
+        while fresh in taken:
+            fresh = f"{name}#{n}"
+            n += 1
+        q = Param(fresh, sort)
+        path.params = (*path.params, q)
+        return q
+
+    def chosen(self, path: Path, name: str, shape: Shape, node: Node) -> Value:
+        """A value of ``shape`` as new choices of the path."""
+        match shape:
+            case ScalarShape(sort):
+                return self.param(path, name, sort)
+            case RecordShape(fields, optional):
+                parts = tuple((n, self.chosen(path, f"{name}.{n.lstrip('#')}", f, node)) for n, f in fields)
+                value = RecordValue(parts)
+                if optional:
+                    plain = default_value(RecordShape(fields[1:]))
+                    assert isinstance(plain, RecordValue)
+                    for (_, x), (_, y) in zip(parts[1:], plain.fields, strict=True):
+                        same_ = and_(*map(eq, flatten(x), flatten(y)))
+                        self.assume(path, implies(not_(value.scalar("#some")), same_), node)
+                return value
+            case SetShape():
+                headline = "a set cannot be chosen as one value"
+                mend = "choose a member, or decide membership member by member in a loop"
+                raise ModelError([Diagnostic(CHOICE_OF_SET, headline, (Label(node.origin.span),), mend)])
+            case _:
+                assert_never(shape)
+
+    # -- storage of locals
+
+    def place(
+        self, place: t.Expr, a: Activation, p: Path, under: Expr = TRUE
+    ) -> tuple[Storage, tuple[Expr, ...], str | None]:
+        """Where ``place`` is kept: its variables, the index into them, and the state it belongs to (None: a local)."""
+        match place:
+            case t.StateRef():
+                return self.e.states[place.state], self.e.state_index(place, a, p, under), place.state
+            case t.Field(base, name):
+                storage, index, state = self.place(base, a, p, under)
+                return storage.part(name), index, state
+            case t.LocalRef(local):
+                binding = a.bindings[local.number]
+                if isinstance(binding, Alias):
+                    return self.place(binding.expr, binding.activation, p, under)
+                assert isinstance(binding, Slot)
+                return self.slots[binding], self.own, None
+            case _:
+                raise KeyError(type(place).__name__)
+
+    def put(self, place: t.Expr, value: Value, a: Activation, p: Path, origin: Origin, where: Expr = TRUE) -> None:
+        """Store with its range check; a store to shared state makes the turns of its loops count as work."""
+        storage, index, state = self.place(place, a, p, where)
+        self.fit(storage.shape, value, place, p, origin, where)
+        save(storage, index, value, p.store, self.e.fresh, where=where)
+        if state is not None and not self.module.states[state].ghost:
+            self.work(p)
+
+    def fit(self, shape: Shape, value: Value, place: t.Expr, p: Path, origin: Origin, where: Expr) -> None:
+        match shape:
+            case ScalarShape(sort):
+                inside = decided(within(scalar(value), sort))
+                text = " ".join(place.span.text.split())
+                p.check("range", inside, f"the value does not fit into `{text}`", origin, True, where)
+            case RecordShape(fields):
+                assert isinstance(value, RecordValue)
+                for (_, f), (_, v) in zip(fields, value.fields, strict=True):
+                    self.fit(f, v, place, p, origin, where)
+            case SetShape():
+                pass
+            case _:
+                assert_never(shape)
+
+    # -- retry
+
+    def impure(self, loop: int) -> Storage:
+        known = self.result.impure.get(loop)
+        if known is None:
+            sorts = tuple(q.sort for q in self.own)
+            known = make_storage(f"{self.name}.loop{loop}.worked", sorts, ScalarShape(BOOL), VarKind.HIDDEN)
+            self.result.impure[loop] = known
+        return known
+
+    def work(self, p: Path, cond: Expr = TRUE) -> None:
+        """The turn has done something (where ``cond``): a ``retry`` that ends it is only a ``continue``."""
+        for loop in self.loops:
+            s = self.impure(loop)
+            old = scalar(load(s, self.own, p.store))
+            save(s, self.own, or_(old, cond), p.store, self.e.fresh)
+
+    def record(self, p: Path, ref: t.StateRef, index: tuple[Expr, ...], value: Value, a: Activation) -> None:
+        """Remember what a turn of a loop with ``retry`` reads."""
+        if not self.loops or self.module.states[ref.state].ghost:
+            return
+        self.site_count += 1
+        for loop in self.loops:
+            key: tuple[object, ...] = (loop, self.site_node, self.site_count, ref.state)
+            site = self.result.seen_of.get(key)
+            if site is None:
+                declaration = self.module.states[ref.state]
+                sorts = tuple(q.sort for q in self.own)
+                base = f"{self.name}.loop{loop}.seen{len(self.result.sites)}"
+
+                def keep(name: str, shape: Shape, sorts: tuple[Sort, ...] = sorts, base: str = base) -> Storage:
+                    return make_storage(f"{base}.{name}", sorts, shape, VarKind.HIDDEN)
+
+                cells = [s for b in declaration.binders for s in index_sorts(b.type, self.e.instance)]
+                at = tuple(keep(f"at{n}", ScalarShape(s)) for n, s in enumerate(cells))
+                shape = shape_of(declaration.type, self.e.instance)
+                site = ReadSite(loop, ref.state, keep("is", ScalarShape(BOOL)), at, keep("value", shape))
+                self.result.seen_of[key] = site
+                self.result.sites.append(site)
+            assert isinstance(site, ReadSite)
+            save(site.valid, self.own, TRUE, p.store, self.e.fresh)
+            for s, i in zip(site.index, index, strict=True):
+                save(s, self.own, i, p.store, self.e.fresh)
+            save(site.value, self.own, value, p.store, self.e.fresh)
+
+    def record_try(self, p: Path, lock: str, mode: str, index: tuple[Expr, ...]) -> None:
+        for loop in self.loops:
+            key: tuple[object, ...] = (loop, self.site_node, lock, mode)
+            site = self.result.seen_of.get(key)
+            if site is None:
+                sorts = tuple(q.sort for q in self.own)
+                base = f"{self.name}.loop{loop}.seen{len(self.result.sites)}"
+                cells = [s for i in self.module.locks[lock].index for s in index_sorts(i, self.e.instance)]
+                at = tuple(
+                    make_storage(f"{base}.at{n}", sorts, ScalarShape(s), VarKind.HIDDEN) for n, s in enumerate(cells)
+                )
+                valid = make_storage(f"{base}.is", sorts, ScalarShape(BOOL), VarKind.HIDDEN)
+                site = TrySite(loop, lock, mode, valid, at)
+                self.result.seen_of[key] = site
+                self.result.sites.append(site)
+            assert isinstance(site, TrySite)
+            save(site.valid, self.own, TRUE, p.store, self.e.fresh)
+            for s, i in zip(site.index, index, strict=True):
+                save(s, self.own, i, p.store, self.e.fresh)
+
+    def retry_marker(self, loop: int) -> Expr:
+        """Stands for "something that the turn read has changed" until all read sites of the loop are known."""
+        return Read(Var(f"#changed:{self.name}:{loop}", tuple(q.sort for q in self.own), BOOL), self.own)
+
+    def changed(self, loop: int) -> Expr:
+        """The condition under which a thread that retries in ``loop`` goes on."""
+        store = Store()
+        parts = []
+        for site in self.result.sites:
+            if site.loop != loop:
+                continue
+            valid = scalar(load(site.valid, self.own, store))
+            index = tuple(scalar(load(s, self.own, store)) for s in site.index)
+            match site:
+                case ReadSite():
+                    now = load(self.e.states[site.state], index, store)
+                    then = load(site.value, self.own, store)
+                    parts.append(and_(valid, not_(_equal(now, then, self.e))))
+                case TrySite():
+                    parts.append(and_(valid, self.grantable(site.lock, site.mode, index)))
+                case _:
+                    assert_never(site)
+        return or_(*parts)
+
+    # -- locks
+
+    def conflicting(self, lock: str, mode: str, index: tuple[Expr, ...]) -> Expr:
+        """Whether anybody (the thread itself included) holds the instance in a mode that excludes ``mode``."""
+        kind = self.module.locks[lock].kind
+        if kind is LockKind.SRCU:
+            return FALSE
+        parts = []
+        for name in self.shared.holders.get(lock, ()):
+            bound, inside = self.e.thread_binder(name)
+            held = self.e.held_mode(lock, name, bound.params, index)
+            if mode == "read" and kind in (LockKind.RWLOCK, LockKind.RWSEM):
+                bad = eq(held, Lit(HELD_WRITE))
+            else:
+                bad = ne(held, Lit(HELD_NONE))
+            parts.append(exists(bound.params, and_(inside, bad)))
+        return or_(*parts)
+
+    def anyone(self, lock: str, index: tuple[Expr, ...]) -> Expr:
+        parts = []
+        for name in self.shared.holders.get(lock, ()):
+            bound, inside = self.e.thread_binder(name)
+            held = ne(self.e.held_mode(lock, name, bound.params, index), Lit(HELD_NONE))
+            parts.append(exists(bound.params, and_(inside, held)))
+        return or_(*parts)
+
+    def writer_queued(self, lock: str, index: tuple[Expr, ...]) -> Expr:
+        if not self.shared.fair[lock]:
+            return FALSE
+        parts = []
+        for name in self.shared.holders.get(lock, ()):
+            bound, inside = self.e.thread_binder(name)
+            queued = Read(self.shared.queued(lock, name), bound.params + index)
+            parts.append(exists(bound.params, and_(inside, eq(queued, Lit(HELD_WRITE)))))
+        return or_(*parts)
+
+    def reads_in_queue(self, lock: str, mode: str) -> bool:
+        kind = self.module.locks[lock].kind
+        return mode == "read" and kind in (LockKind.RWLOCK, LockKind.RWSEM)
+
+    def grantable(self, lock: str, mode: str, index: tuple[Expr, ...], waiting: bool = False) -> Expr:
+        """Whether the lock can be granted now: at once, or to one that already waits."""
+        if lock in self.e.flags:
+            return not_(Read(self.e.flags[lock], index))
+        free = not_(self.conflicting(lock, mode, index))
+        if not self.reads_in_queue(lock, mode):
+            return free
+        held_back = self.writer_queued(lock, index)
+        if waiting:
+            held_back = and_(held_back, self.anyone(lock, index))
+        return and_(free, not_(held_back))
+
+    def mode_text(self, lock: str, mode: str) -> str:
+        return mode if self.module.locks[lock].kind in (LockKind.RWLOCK, LockKind.RWSEM) else ""
+
+    def set_mode(self, lock: str, index: tuple[Expr, ...], mode: int, p: Path) -> None:
+        if (lock, self.name) in self.shared.explicit:
+            p.store.write(self.shared.mode(lock, self.name), Write(self.own + index, Lit(mode)))
+
+    def taken(self, op: flow.Take | flow.Attempt, index: tuple[Expr, ...], p: Path, node: Node) -> None:
+        level = HELD_READ if op.mode == "read" else HELD_WRITE
+        self.set_mode(op.lock.lock, index, level, p)
+        event = LockEvent(Act.ACQUIRE, op.lock.lock, index, self.mode_text(op.lock.lock, op.mode), node.origin)
+        p.events = (*p.events, event)
+
+    def release(self, op: flow.Give, p: Path, node: Node) -> None:
+        lock = op.lock.lock
+        index = self.e.lock_index(op.lock, node.activation, p)
+        if lock in self.e.flags:
+            p.store.write(self.e.flags[lock], Write(index, FALSE))
+            p.events = (*p.events, LockEvent(Act.RELEASE, lock, index, "", node.origin))
+            return
+        if op.checked:
+            held = self.own_mode(lock, index, node, p)
+            wanted = {"read": eq(held, Lit(HELD_READ)), "write": eq(held, Lit(HELD_WRITE))}
+            good = wanted[op.mode] if op.mode in wanted and self.rw(lock) else ne(held, Lit(HELD_NONE))
+            p.check("lock_misuse", good, f"release of {lock}, which is not held so", node.origin, False, TRUE)
+        self.set_mode(lock, index, HELD_NONE, p)
+        if self.module.locks[lock].kind is LockKind.SRCU:
+            for waiting in self.shared.syncers.get(lock, ()):
+                var = self.shared.pending_sync(lock, waiting, self.name)
+                view = self.e.threads[waiting]
+                mine = tuple(self.e.fresh(q.sort) for q in view.params)
+                p.store.write(var, Write(mine + self.own, FALSE, mine))
+        event = LockEvent(Act.RELEASE, lock, index, self.mode_text(lock, op.mode), node.origin)
+        p.events = (*p.events, event)
+
+    def rw(self, lock: str) -> bool:
+        return self.module.locks[lock].kind in (LockKind.RWLOCK, LockKind.RWSEM)
+
+    def own_mode(self, lock: str, index: tuple[Expr, ...], node: Node, p: Path) -> Expr:
+        """In which mode the thread holds the instance at ``node``."""
+        if (lock, self.name) in self.shared.explicit:
+            return p.store.read(self.shared.mode(lock, self.name), self.own + index)
+        held = [h for h in node.held if h.lock.lock == lock]
+        if not held:
+            return Lit(HELD_NONE)
+        return Lit(max(HELD_READ if h.mode == "read" else HELD_WRITE for h in held))
+
+    # -- nodes
+
+    def execute(self, path: Path, node: Node, waiting: bool) -> Iterator[tuple[Path, int | Key]]:
+        """What happens at ``node``: each way on with its path. The given path may be changed and passed on."""
+        self.loops = node.loops
+        self.site_node, self.site_count = node.number, 0
+        if node.crossing and is_step(node):
+            path.notes = tuple(dict.fromkeys((*path.notes, f"in {node.crossing}")))
+        a, p, op = node.activation, path, node.op
+        match op:
+            case flow.Nop() | flow.Mark() | flow.Begin() | flow.End():
+                yield p, node.succ[0]
+            case flow.Load(local, ref):
+                value = self.e.value(ref, a, p)
+                self.put(t.LocalRef(local, type=ref.type, span=ref.span), value, a, p, node.origin)
+                yield p, node.succ[0]
+            case flow.Set(place, value):
+                if value is None:
+                    storage, index, _ = self.place(place, a, p)
+                    save(storage, index, default_value(storage.shape), p.store, self.e.fresh)
+                else:
+                    self.put(place, self.e.value(value, a, p), a, p, node.origin)
+                yield p, node.succ[0]
+            case flow.Branch(condition):
+                cond = decided(self.e.truth(condition, a, p))
+                yield from self.both(p, cond, node)
+            case flow.Fork():
+                self.work(p)
+                for n, target in enumerate(node.succ):
+                    branch = p.copy()
+                    if n > 0:
+                        branch.calm = False
+                    branch.notes = (*branch.notes, f"branch {n + 1} of either")
+                    yield branch, target
+            case flow.Pick():
+                yield from self.pick(p, op, node)
+            case flow.PickMember():
+                yield from self.pick_member(p, op, node)
+            case flow.Scramble(place):
+                storage, _, _ = self.place(place, a, p)
+                name = place.local.name if isinstance(place, t.LocalRef) else " ".join(place.span.text.split())
+                value = self.chosen(p, name, storage.shape, node)
+                self.put(place, value, a, p, node.origin)
+                self.work(p)
+                yield p, node.succ[0]
+            case flow.Primitive():
+                yield self.primitive(p, op, node), node.succ[0]
+            case flow.Take():
+                yield from self.take(p, op, node, waiting)
+            case flow.Attempt(lock, mode):
+                index = self.e.lock_index(lock, a, p)
+                free = self.grantable(lock.lock, mode, index)
+                got = p.copy()
+                if self.assume(got, free, node):
+                    if lock.lock in self.e.flags:
+                        got.store.write(self.e.flags[lock.lock], Write(index, TRUE))
+                        got.events = (*got.events, LockEvent(Act.ACQUIRE, lock.lock, index, "", node.origin))
+                    else:
+                        self.taken(op, index, got, node)
+                    self.work(got)
+                    yield got, node.succ[0]
+                if self.assume(p, not_(free), node):
+                    event = LockEvent(Act.TRY_FAILED, lock.lock, index, self.mode_text(lock.lock, mode), node.origin)
+                    p.events = (*p.events, event)
+                    self.record_try(p, lock.lock, mode, index)
+                    yield p, node.succ[1]
+            case flow.Give():
+                self.release(op, p, node)
+                yield p, node.succ[0]
+            case flow.Lower(lock, checked):
+                index = self.e.lock_index(lock, a, p)
+                if checked:
+                    held = eq(self.own_mode(lock.lock, index, node, p), Lit(HELD_WRITE))
+                    message = f"downgrade of {lock.lock}, which is not held for writing"
+                    p.check("lock_misuse", held, message, node.origin, False, TRUE)
+                self.set_mode(lock.lock, index, HELD_READ, p)
+                p.events = (*p.events, LockEvent(Act.DOWNGRADE, lock.lock, index, "read", node.origin))
+                yield p, node.succ[0]
+            case flow.SyncBegin(lock):
+                index = self.e.lock_index(lock, a, p)
+                for reader in self.shared.holders.get(lock.lock, ()):
+                    var = self.shared.pending_sync(lock.lock, self.name, reader)
+                    mine = tuple(self.e.fresh(q.sort) for q in self.e.threads[reader].params)
+                    reading = ne(self.e.held_mode(lock.lock, reader, mine, index), Lit(HELD_NONE))
+                    p.store.write(var, Write(self.own + mine, reading, mine))
+                p.events = (*p.events, LockEvent(Act.SYNC_BEGIN, lock.lock, index, "", node.origin))
+                yield p, node.succ[0]
+            case flow.SyncEnd(lock):
+                index = self.e.lock_index(lock, a, p)
+                waits = []
+                for reader in self.shared.holders.get(lock.lock, ()):
+                    var = self.shared.pending_sync(lock.lock, self.name, reader)
+                    mine = tuple(self.e.fresh(q.sort) for q in self.e.threads[reader].params)
+                    waits.append(forall(mine, not_(Read(var, self.own + mine))))
+                if self.assume(p, and_(*waits), node, blocking=True):
+                    p.events = (*p.events, LockEvent(Act.SYNC_END, lock.lock, index, "", node.origin))
+                    yield p, node.succ[0]
+            case flow.Wait(condition, _, unless):
+                cond = self.e.truth(condition, a, p)
+                if unless is not None:
+                    self.e.truth(unless, a, p)
+                if self.assume(p, cond, node, blocking=True):
+                    yield p, node.succ[0]
+            case flow.Assertion(condition, message, family):
+                outer, self.loops = self.loops, ()
+                p.spoken = (*p.spoken, (family, and_(*p.fatal)))
+                p.check(family, self.e.truth(condition, a, p), message, node.origin, False, TRUE)
+                self.loops = outer
+                yield p, node.succ[0]
+            case flow.MustHold(condition, message):
+                good: Expr = FALSE
+                if condition is not None:
+                    index = self.e.lock_index(condition.lock, a, p)
+                    held = self.own_mode(condition.lock.lock, index, node, p)
+                    exact = condition.mode == "write" and self.rw(condition.lock.lock)
+                    good = eq(held, Lit(HELD_WRITE)) if exact else ne(held, Lit(HELD_NONE))
+                p.check("lock_misuse", good, message, node.origin, False, TRUE)
+                yield p, node.succ[0]
+            case flow.GuardCheck(ref, write):
+                self.guard_check(ref, write, p, node)
+                yield p, node.succ[0]
+            case flow.Inline(statement, ghost):
+                outer = self.loops
+                if ghost:
+                    self.loops = ()
+                self.predicated(statement, a, p, TRUE)
+                self.loops = outer
+                yield p, node.succ[0]
+            case flow.Back():
+                yield p, node.succ[0]
+            case flow.Again(loop):
+                self.loops = ()
+                worked = scalar(load(self.impure(loop), self.own, p.store))
+                cond = or_(worked, self.retry_marker(loop))
+                if self.assume(p, cond, node, blocking=True):
+                    if worked != TRUE:
+                        p.events = (*p.events, LockEvent(Act.RETRY, "", (), "", node.origin))
+                    yield p, node.succ[0]
+            case flow.Head(loop):
+                self.forget(loop, p)
+                yield p, node.succ[0]
+            case flow.Finish():
+                yield p, END
+            case flow.HaltAll():
+                assert self.shared.halted is not None
+                p.store.write(self.shared.halted, Write((), TRUE))
+                yield p, END
+            case flow.Freeze(thread, at):
+                self.freeze(thread, at, p, node)
+                yield p, node.succ[0]
+            case flow.Crash(message):
+                p.check("bug", FALSE, message, node.origin, True, TRUE)
+                yield p, END
+            case _:
+                assert_never(op)
+
+    def both(self, p: Path, cond: Expr, node: Node) -> Iterator[tuple[Path, int | Key]]:
+        yes = p.copy()
+        if self.assume(yes, cond, node):
+            yield yes, node.succ[0]
+        if self.assume(p, not_(cond), node):
+            yield p, node.succ[1]
+
+    def forget(self, loop: int, p: Path) -> None:
+        """A new turn: nothing is read yet, nothing done. Sites found later begin unset, too: see ``dead locals``."""
+        storages = [self.impure(loop)]
+        for site in self.result.sites:
+            if site.loop == loop:
+                storages += [site.valid, *site.index]
+                if isinstance(site, ReadSite):
+                    storages.append(site.value)
+        for s in storages:
+            save(s, self.own, default_value(s.shape), p.store, self.e.fresh)
+
+    def pick(self, p: Path, op: flow.Pick, node: Node) -> Iterator[tuple[Path, int | Key]]:
+        a = node.activation
+        shape = self.e.shape(op.local.type)
+        some = p.copy()
+        value = self.chosen(some, op.local.name, shape, node)
+        some.values[op.local.number] = value
+        cond = self.e.truth(op.where, a, some) if op.where is not None else TRUE
+        del some.values[op.local.number]
+        if self.assume(some, cond, node, blocking=not op.otherwise):
+            if self.loops:
+                self.work(some, self.other_candidate(p, op, value, a))
+            place = t.LocalRef(op.local, type=op.local.type, span=op.span)
+            storage, index, _ = self.place(place, a, some)
+            save(storage, index, value, some.store, self.e.fresh)
+            yield some, node.succ[0]
+        if op.otherwise:
+            none = p.copy()
+            binders, test = self.candidate(none, op, a)
+            if self.assume(none, not_(exists(binders, test)), node):
+                yield none, node.succ[1]
+
+    def candidate(self, p: Path, op: flow.Pick, a: Activation) -> tuple[tuple[Param, ...], Expr]:
+        binders = tuple(self.e.names.fresh(s, op.local.name) for s in index_sorts(op.local.type, self.e.instance))
+        quiet = Path(p.store, values=dict(p.values))
+        quiet.values[op.local.number] = self.e.bundle(op.local.type, binders)
+        return binders, self.e.truth(op.where, a, quiet) if op.where is not None else TRUE
+
+    def other_candidate(self, p: Path, op: flow.Pick, value: Value, a: Activation) -> Expr:
+        binders, test = self.candidate(p, op, a)
+        different = not_(and_(*map(eq, binders, flatten(value))))
+        size = 1
+        for b in binders:
+            size *= size_of(b.sort)
+        return FALSE if size < 2 else exists(binders, and_(test, different))
+
+    def members_left(self, p: Path, node: Node) -> Expr:
+        assert isinstance(node.op, flow.PickMember)
+        binders = tuple(
+            self.e.names.fresh(s, node.op.local.name) for s in index_sorts(node.op.local.type, self.e.instance)
+        )
+        return exists(binders, self.member_open(p, node, binders))
+
+    def member_open(self, p: Path, node: Node, member: tuple[Expr, ...]) -> Expr:
+        """Whether ``member`` is still to be visited."""
+        op, a = node.op, node.activation
+        assert isinstance(op, flow.PickMember)
+        visited = self.e.local(op.visited, a, p, TRUE)
+        assert isinstance(visited, SetValue)
+        cond = not_(visited.member(member))
+        outer = p.values.get(op.local.number)
+        p.values[op.local.number] = self.e.bundle(op.local.type, member)
+        if op.domain is not None:
+            inside = self.e.value(op.domain, a, p)
+            assert isinstance(inside, SetValue)
+            cond = and_(cond, inside.member(member))
+        if op.where is not None:
+            quiet = Path(p.store, values=p.values)
+            cond = and_(cond, self.e.truth(op.where, a, quiet))
+        if outer is None:
+            del p.values[op.local.number]
+        return cond
+
+    def pick_member(self, p: Path, op: flow.PickMember, node: Node) -> Iterator[tuple[Path, int | Key]]:
+        a = node.activation
+        end = p.copy()
+        sorts = index_sorts(op.local.type, self.e.instance)
+        some = p
+        member = tuple(self.param(some, op.local.name, s) for s in sorts)
+        cond = self.member_open(some, node, member)
+        ordered = not any(isinstance(s, ScalarSort) for s in sorts)
+        if ordered:
+            smaller = tuple(self.e.names.fresh(s, op.local.name) for s in sorts)
+            earlier = and_(self.member_open(some, node, smaller), _before(smaller, member))
+            cond = and_(cond, not_(exists(smaller, earlier)))
+        if self.assume(some, cond, node):
+            value = self.e.bundle(op.local.type, member)
+            place = t.LocalRef(op.local, type=op.local.type, span=node.origin.span)
+            storage, index, _ = self.place(place, a, some)
+            save(storage, index, value, some.store, self.e.fresh)
+            binding = a.bindings[op.visited.number]
+            assert isinstance(binding, Slot)
+            var = self.slots[binding].var
+            assert var is not None
+            some.store.write(var, Write(self.own + member, TRUE))
+            if not ordered and any(size_of(s) > 1 for s in sorts):
+                self.work(some)
+            yield some, node.succ[0]
+        if self.assume(end, not_(self.members_left(end, node)), node):
+            yield end, node.succ[1]
+
+    def take(self, p: Path, op: flow.Take, node: Node, waiting: bool) -> Iterator[tuple[Path, int | Key]]:
+        lock = op.lock.lock
+        index = self.e.lock_index(op.lock, node.activation, p)
+        granted = p.copy()
+        if self.assume(granted, self.grantable(lock, op.mode, index, waiting), node, blocking=node.depth > 0 or waiting):
+            self.taken(op, index, granted, node)
+            yield granted, node.succ[0]
+        if waiting or node.depth > 0 or self.module.locks[lock].kind is LockKind.SRCU:
+            return
+        if self.assume(p, not_(self.grantable(lock, op.mode, index)), node):
+            event = LockEvent(Act.WANT, lock, index, self.mode_text(lock, op.mode), node.origin)
+            p.events = (*p.events, event)
+            yield p, Key(node.number, True)
+
+    def primitive(self, p: Path, op: flow.Primitive, node: Node) -> Path:
+        a, call = node.activation, op.call
+        args = [self.e.value(x, a, p) for x in call.args]
+        target, owner = self.resolved(call.place, a)
+        if call.name in ("snapshot", "bump"):
+            assert isinstance(target, t.StateRef)
+            index = self.e.state_index(target, owner, p, TRUE)
+            if call.name == "snapshot":
+                fields: list[tuple[str, Value]] = [(FRESH, TRUE)]
+                start = 0
+                binders = self.module.states[target.state].binders
+                for n, b in enumerate(binders):
+                    width = len(index_sorts(b.type, self.e.instance))
+                    fields.append((f"i{n}", self.e.bundle(b.type, index[start : start + width])))
+                    start += width
+                self.give_result(op, RecordValue(tuple(fields)), p, node)
+            else:
+                self.bump(target.state, index, p)
+                self.work(p)
+            return p
+        old = self.e.value(call.place, a, p)
+        result: Value
+        new: Expr
+        x = scalar(old)
+        match call.name:
+            case "cmpxchg":
+                hit = eq(x, scalar(args[0]))
+                new, result = ite(hit, scalar(args[1]), x), x
+            case "xchg":
+                new, result = scalar(args[0]), x
+            case "fetch_add":
+                new, result = apply(Op.ADD, x, scalar(args[0])), x
+            case "dec_and_test":
+                new = apply(Op.SUB, x, Lit(1))
+                result = decided(eq(new, Lit(0)))
+            case "inc_not_zero":
+                result = ne(x, Lit(0))
+                new = ite(result, apply(Op.ADD, x, Lit(1)), x)
+            case "test_and_set":
+                new, result = TRUE, x
+            case "test_and_clear":
+                new, result = FALSE, x
+            case _:
+                raise KeyError(call.name)
+        loops, self.loops = self.loops, ()
+        self.put(call.place, new, a, p, node.origin)
+        self.loops = loops
+        self.work(p, ne(new, x))
+        if loops and isinstance(target, t.StateRef):
+            index = self.e.state_index(target, owner, p, TRUE)
+            self.record(p, target, index, new, owner)
+        self.give_result(op, result, p, node)
+        return p
+
+    def resolved(self, e: t.Expr, a: Activation) -> tuple[t.Expr, Activation]:
+        while isinstance(e, t.LocalRef):
+            b = a.bindings.get(e.local.number)
+            if not isinstance(b, Alias):
+                break
+            e, a = b.expr, b.activation
+        return e, a
+
+    def give_result(self, op: flow.Primitive, value: Value, p: Path, node: Node) -> None:
+        if op.result is not None:
+            place = t.LocalRef(op.result, type=op.result.type, span=node.origin.span)
+            storage, index, _ = self.place(place, node.activation, p)
+            save(storage, index, value, p.store, self.e.fresh)
+
+    def bump(self, version: str, index: tuple[Expr, ...], p: Path) -> None:
+        """Every snapshot of this version (of this index), wherever it is kept, is stale from now on."""
+        for storage in self.shared.snapshots.get(version, ()):
+            fresh = storage.part(FRESH).var
+            assert fresh is not None
+            cells = tuple(self.e.fresh(s) for s in fresh.index)
+            parts = [v for n, s in storage.parts if n != FRESH for v in s.vars()]
+            here = and_(*(eq(p.store.read(v, cells), i) for v, i in zip(parts, index, strict=True)))
+            p.store.write(fresh, Write(cells, FALSE, cells, here))
+
+    def guard_check(self, ref: t.StateRef, write: bool, p: Path, node: Node) -> None:
+        guard = self.module.states[ref.state].guard
+        assert guard is not None
+        a = node.activation
+        quiet = Path(p.store, values=dict(p.values))
+        for b, e in zip(self.module.states[ref.state].binders, ref.index, strict=True):
+            quiet.values[b.number] = self.e.value(e, a, quiet)
+
+        def holds(term: t.GuardTerm, exclusive: bool) -> Expr:
+            index = self.e.lock_index(term.lock, a, quiet)
+            mode = self.own_mode(term.lock.lock, index, node, p)
+            if exclusive and self.rw(term.lock.lock):
+                return eq(mode, Lit(HELD_WRITE))
+            return ne(mode, Lit(HELD_NONE))
+
+        if write:
+            good = and_(*(holds(g, not guard.any_mode) for g in guard.write))
+        else:
+            good = or_(*(holds(g, g.mode == "write") for g in guard.read))
+        verb = "written" if write else "read"
+        text = " ".join(ref.span.text.split())
+        p.check("lock_misuse", good, f"`{text}` is {verb} without its lock", node.origin, False, TRUE)
+
+    def freeze(self, thread: str, at: tuple[t.Expr, ...] | None, p: Path, node: Node) -> None:
+        var = self.shared.stopped.get(thread)
+        if var is None:
+            return
+        if at is None:
+            cells = tuple(self.e.fresh(s) for s in var.index)
+            p.store.write(var, Write(cells, TRUE, cells))
+        else:
+            types = tuple(q.type for q in self.e.instance.threads[thread].params)
+            index = self.e.index(at, types, node.activation, p, TRUE)
+            p.store.write(var, Write(index, TRUE))
+
+    # -- execution without steps and choices, under a condition instead of along one way
+
+    def predicated(self, s: t.Statement, a: Activation, p: Path, alive: Expr) -> Expr:
+        """Execute ``s`` where ``alive``; returns the condition under which control goes on behind it."""
+        if alive == FALSE:
+            return FALSE
+        match s:
+            case t.Block(body):
+                for inner in body:
+                    alive = self.predicated(inner, a, p, alive)
+                return alive
+            case t.Ghost(body):
+                outer, self.loops = self.loops, ()
+                self.predicated(body, a, p, alive)
+                self.loops = outer
+            case t.Declare(local, value):
+                self.predicated_declare(local, value, a, p, alive, s)
+            case t.Assign(place, value):
+                if isinstance(value, t.Call):
+                    got = self.predicated_call(value, a, p, alive)
+                    if got is not None:
+                        self.assign_value(place, got, a, p, alive, a.at(s.span))
+                elif not isinstance(value, t.BuiltinCall | t.TryAcquire | t.Test):
+                    self.assign_value(place, self.e.value(value, a, p, alive), a, p, alive, a.at(s.span))
+                else:
+                    raise KeyError("built-in in ghost code")
+            case t.CallStmt(call):
+                self.predicated_call(call, a, p, alive)
+            case t.If(condition, then, otherwise):
+                cond = self.predicated_condition(condition, a, p, alive)
+                yes = self.predicated(then, a, p, and_(alive, cond))
+                no = and_(alive, not_(cond))
+                if otherwise is not None:
+                    no = self.predicated(otherwise, a, p, no)
+                if yes == and_(alive, cond) and no == and_(alive, not_(cond)):
+                    return alive
+                return or_(yes, no)
+            case t.ForEach():
+                return self.predicated_each(s, a, p, alive)
+            case t.ForRange():
+                return self.predicated_range(s, a, p, alive)
+            case t.Assert(condition, message, family):
+                outer, self.loops = self.loops, ()
+                cond = self.e.truth(condition, a, p, alive)
+                p.spoken = (*p.spoken, (family, and_(*p.fatal, alive)))
+                p.check(family, cond, message, a.at(s.span), False, alive)
+                self.loops = outer
+            case t.Return(value):
+                if value is not None:
+                    result = p.values.get(_RESULT)
+                    got = self.predicated_value(value, a, p, alive)
+                    if got is not None:
+                        assert not isinstance(result, ThreadInstance)
+                        p.values[_RESULT] = got if result is None else choose_value(alive, got, result)
+                return FALSE
+            case t.Skip():
+                pass
+            case t.Region(_, body):
+                return self.predicated(body, a, p, alive)
+            case t.Choose(local, where, otherwise) if otherwise is None:
+                raise KeyError("choice in ghost code")
+            case _:
+                raise KeyError(type(s).__name__)
+        return alive
+
+    def predicated_value(self, value: t.Rhs, a: Activation, p: Path, alive: Expr) -> Value | None:
+        if isinstance(value, t.Call):
+            return self.predicated_call(value, a, p, alive)
+        if isinstance(value, t.BuiltinCall | t.TryAcquire | t.Test):
+            raise KeyError("built-in in ghost code")
+        return self.e.value(value, a, p, alive)
+
+    def predicated_condition(self, condition: t.Rhs, a: Activation, p: Path, alive: Expr) -> Expr:
+        if isinstance(condition, t.Test):
+            assert isinstance(condition.call, t.Call)
+            got = self.predicated_call(condition.call, a, p, alive)
+            assert got is not None
+            rest = [self.e.truth(x, a, p, alive) for x in condition.args]
+            return decided(apply(condition.op, scalar(got), *rest))
+        got = self.predicated_value(condition, a, p, alive)
+        assert got is not None
+        return decided(scalar(got))
+
+    def predicated_declare(
+        self, local: t.Local, value: t.Rhs | None, a: Activation, p: Path, alive: Expr, s: t.Declare
+    ) -> None:
+        if value is None:
+            p.values[local.number] = default_value(self.e.shape(local.type))
+            return
+        got = self.predicated_value(value, a, p, alive)
+        assert got is not None
+        p.values[local.number] = got
+
+    def assign_value(self, place: t.Place, value: Value, a: Activation, p: Path, alive: Expr, origin: Origin) -> None:
+        """An assignment under a condition; a local of the ghost code itself is a value, not kept in the state."""
+        if isinstance(place, t.LocalRef) and place.local.number in p.values:
+            old = p.values[place.local.number]
+            assert not isinstance(old, ThreadInstance)
+            p.values[place.local.number] = choose_value(alive, value, old)
+            return
+        self.put(place, value, a, p, origin, alive)
+
+    def predicated_call(self, call: t.Call, a: Activation, p: Path, alive: Expr) -> Value | None:
+        routine = self.e.instance.routines[call.routine]
+        assert routine.body is not None
+        inner = Activation(call.routine, a.at(call.span))
+        for param, arg in zip(routine.params, call.args, strict=True):
+            if param.ref:
+                inner.bindings[param.number] = Alias(arg, a)
+            else:
+                p.values[param.number] = self.e.value(arg, a, p, alive)
+        outer = p.values.pop(_RESULT, None)
+        self.predicated(routine.body, inner, p, alive)
+        result = p.values.pop(_RESULT, None)
+        if outer is not None:
+            p.values[_RESULT] = outer
+        assert not isinstance(result, ThreadInstance)
+        return result
+
+    def predicated_each(self, s: t.ForEach, a: Activation, p: Path, alive: Expr) -> Expr:
+        """All turns at once where no turn can see another; otherwise one after the other."""
+        sorts = index_sorts(s.local.type, self.e.instance)
+        if _independent(s.body, s.local):
+            binders = tuple(self.e.names.fresh(x, s.local.name) for x in sorts)
+            inner = Path(Store(dict(p.store.writes)), values=dict(p.values))
+            inner.values[s.local.number] = self.e.bundle(s.local.type, binders)
+            where = self.e.truth(s.where, a, inner) if s.where is not None else TRUE
+            if s.domain is not None:
+                domain = self.e.value(s.domain, a, inner)
+                assert isinstance(domain, SetValue)
+                where = and_(where, domain.member(binders))
+            before = {v: len(w) for v, w in inner.store.writes.items()}
+            self.predicated(s.body, a, inner, where)
+            for var, writes in inner.store.writes.items():
+                for w in writes[before.get(var, 0) :]:
+                    new = Write(w.index, w.value, binders + w.binders, and_(alive, w.where))
+                    p.store.write(var, new)
+            for family, spoken in inner.spoken:
+                p.spoken = (*p.spoken, (family, and_(*p.fatal, alive, exists(binders, spoken))))
+            for c in inner.checks:
+                p.check(c.prop, forall(binders, c.cond), c.message, c.origin, c.fatal, alive)
+            return alive
+        for values in _tuples(sorts):
+            member = tuple(Lit(v) for v in values)
+            p.values[s.local.number] = self.e.bundle(s.local.type, member)
+            where = self.e.truth(s.where, a, p, alive) if s.where is not None else TRUE
+            if s.domain is not None:
+                domain = self.e.value(s.domain, a, p, alive)
+                assert isinstance(domain, SetValue)
+                where = and_(where, domain.member(member))
+            after = self.predicated(s.body, a, p, and_(alive, where))
+            if after != and_(alive, where):
+                alive = or_(after, and_(alive, not_(where)))
+        return alive
+
+    def predicated_range(self, s: t.ForRange, a: Activation, p: Path, alive: Expr) -> Expr:
+        first, end = self.e.truth(s.first, a, p, alive), self.e.truth(s.end, a, p, alive)
+        step = self.e.truth(s.step, a, p, alive) if s.step is not None else Lit(1)
+        i = apply(Op.SUB, end, step) if s.down else first
+        origin = a.at(s.span)
+        shape = self.e.shape(s.local.type)
+        for _ in range(MAX_VISITS):
+            inside = decided(apply(Op.GE, i, first) if s.down else apply(Op.LT, i, end))
+            alive_turn = and_(alive, inside)
+            limits = interval(i)
+            bound = interval(first if s.down else end)
+            if limits is not None and bound is not None:
+                over = limits[1] < bound[0] if s.down else limits[0] >= bound[1]
+                if over:
+                    return alive
+            if alive_turn == FALSE:
+                return alive
+            self.fit(shape, i, t.LocalRef(s.local, type=s.local.type, span=s.span), p, origin, alive_turn)
+            p.values[s.local.number] = i
+            after = self.predicated(s.body, a, p, alive_turn)
+            if after != alive_turn:
+                alive = or_(after, and_(alive, not_(inside)))
+            i = apply(Op.SUB if s.down else Op.ADD, i, step)
+        raise ModelError([Diagnostic(ENDLESS_STEP, "this loop has no evident end", (Label(s.span),))])
+
+
+_RESULT = 0  # the number under which a routine's result is kept while it is executed
+
+
+def _before(x: tuple[Expr, ...], y: tuple[Expr, ...]) -> Expr:
+    """Lexicographic order."""
+    if not x:
+        return FALSE
+    return or_(apply(Op.LT, x[0], y[0]), and_(eq(x[0], y[0]), _before(x[1:], y[1:])))
+
+
+def _equal(x: Value, y: Value, e: Evaluator) -> Expr:
+    return same(x, y, e.fresh)
+
+
+def _tuples(sorts: tuple[Sort, ...]) -> Iterator[tuple[int, ...]]:
+    yield from product(*(values_of(s) for s in sorts))
+
+
+def _independent(body: t.Block, member: t.Local) -> bool:
+    """Whether no turn can see another: each writes only cells indexed by its own member, and reads of what is written
+    are at that member too; no local of outside is assigned, there is no way out and no call."""
+    written: set[str] = set()
+    reads: list[t.StateRef] = []
+    declared: set[int] = set()
+
+    def own(ref: t.StateRef) -> bool:
+        return any(isinstance(i, t.LocalRef) and i.local == member for i in ref.index)
+
+    def expression(e: t.Expr) -> None:
+        reads.extend(x for x in walk(e) if isinstance(x, t.StateRef))
+
+    def statement(s: t.Statement) -> bool:
+        match s:
+            case t.Block(inner):
+                return all(statement(x) for x in inner)
+            case t.Ghost(inner):
+                return statement(inner)
+            case t.Declare(local, value):
+                if value is None or isinstance(value, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
+                    return False
+                declared.add(local.number)
+                expression(value)
+                return True
+            case t.Assign(place, value):
+                target: t.Expr = place
+                while isinstance(target, t.Field):
+                    target = target.base
+                if isinstance(value, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
+                    return False
+                expression(value)
+                if isinstance(target, t.StateRef):
+                    for i in target.index:
+                        expression(i)
+                    written.add(target.state)
+                    return own(target)
+                return isinstance(target, t.LocalRef) and target.local.number in declared
+            case t.If(condition, then, otherwise):
+                if isinstance(condition, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
+                    return False
+                expression(condition)
+                return statement(then) and (otherwise is None or statement(otherwise))
+            case t.Assert(condition):
+                expression(condition)
+                return True
+            case t.Skip():
+                return True
+            case _:
+                return False
+
+    return statement(body) and all(own(r) for r in reads if r.state in written)
