@@ -272,27 +272,34 @@ _ITEMS = _MEMBERS | _ROLES | frozenset(
     {"PROTOCOL", "MODULE", "SOURCE", "IMPORT", "PARAM", "REQUIRE", "ORDER", "NEST", "ACTOR", "ADVERSARY", "SCENARIO"}
     | {"CHECK"}
 )
+_ACTOR = _ROLES | {"ACTOR"}
 _PREFIXES = frozenset({"PUB", "GHOST", "ALWAYS", "OF", "ADVERSARY", "COLON"})
 
 
 def _cut(text: str, tokens: Sequence[Token], firsts: frozenset[str]) -> list[Sequence[Token]]:
-    """Cut into declarations: after `;`, and before every word of ``firsts``, where no bracket is open.
+    """Cut into declarations: before every word of ``firsts``, and before what was meant to be one, outside brackets.
 
     Such a word also cuts within brackets where it stands as declarations do: a member at the beginning of its line, as
     members are only cut where something is wrong; an item in the first column, if the brackets of the file do not
-    match. So a lost brace costs one declaration.
+    match. So a lost brace costs one declaration. For one brace too many, an actor then ends in the first column only.
     """
     matched = firsts is _ITEMS and _brackets_match(tokens)
     cuts: list[Sequence[Token]] = []
-    start = depth = 0
+    start = 0
+    open_: list[str] = []
     for i, token in enumerate(tokens):
-        if i > start and _begins(text, tokens, i, firsts, depth, matched):
+        loose = not matched and firsts is _ITEMS and tokens[start].type in _ACTOR
+        if i > start and _begins(text, tokens, i, firsts, bool(open_), matched, loose):
             cuts.append(tokens[start:i])
-            start, depth = i, 0
+            start = i
+            open_.clear()
         if token.type in _OPEN:
-            depth += 1
-        elif token.type in _CLOSE:
-            depth = max(0, depth - 1)
+            open_.append(_OPEN[token.type])
+        elif token.type == "RBRACE" and token.type in open_:
+            while open_.pop() != token.type:
+                pass
+        elif open_ and open_[-1] == token.type:
+            open_.pop()
     if start < len(tokens):
         cuts.append(tokens[start:])
     return cuts
@@ -309,25 +316,27 @@ def _brackets_match(tokens: Sequence[Token]) -> bool:
 
 
 def _begins(
-    text: str, tokens: Sequence[Token], i: int, firsts: frozenset[str], depth: int, matched: bool
+    text: str, tokens: Sequence[Token], i: int, firsts: frozenset[str], inside: bool, matched: bool, loose: bool
 ) -> bool:
+    """Whether a declaration begins with token ``i``; ``inside`` says that brackets are open."""
     token, before = tokens[i], tokens[i - 1]
     after = tokens[i + 1].type if i + 1 < len(tokens) else "$END"
     starts_line = "\n" in text[_end(before) : _start(token)]
     first_column = starts_line and text[_start(token) - 1] == "\n"
-    if depth == 0 and before.type == "SEMI":
-        return True
+    if loose and token.type == "RBRACE":
+        return not inside and before.type == "RBRACE" and text[_start(before) - 1] == "\n"
     if before.type in _PREFIXES or (before.type in firsts and not starts_line):
         return False
-    if token.type == "GHOST" and after == "LBRACE":
+    if token.type == "GHOST" and after not in ("STATE", "OP", "PROC"):
         return False
     named = token.type in firsts and (token.type not in _ROLES or after not in _AFTER_NAME)
-    if depth == 0:
-        unknown = token.type == "NAME" and (before.type == "RBRACE" or after in _SECOND_WORD)
-        return named or (starts_line and (unknown or (token.type == "RBRACE" and before.type == "RBRACE")))
-    if matched or not (first_column if firsts is _ITEMS else starts_line):
-        return False
-    return named or (token.type == "NAME" and first_column and after in _SECOND_WORD)
+    meant = token.type == "NAME" and token != "x" and after in _SECOND_WORD
+    if loose or inside:
+        return not matched and (named or meant) and (first_column if firsts is _ITEMS else starts_line)
+    if before.type == "SEMI":
+        return named or meant or token.type == "RBRACE"
+    after_block = before.type == "RBRACE" and token.type in ("NAME", "RBRACE") and token != "x"
+    return named or (starts_line and (meant or after_block))
 
 
 # What comes after a name that is used, and after a word that was meant to begin a declaration.
@@ -350,11 +359,13 @@ class _Reader:
         self.faults: list[Diagnostic] = []
         self._starts = starts
         self._lost = lost
+        self._misfit_before = False
 
     def item(self, cut: Sequence[Token]) -> list[Any]:
         """The item in ``cut``, or nothing."""
         read = self._read(cut, "item")
         if not isinstance(read, _Misfit):
+            self._misfit_before = False
             return [read]
         head = _actor_head(cut)
         known = len(self.faults)
@@ -366,6 +377,8 @@ class _Reader:
                 misfit = self._read(member, "member")
                 if isinstance(misfit, _Misfit):
                     self._report(misfit)
+                else:
+                    self._misfit_before = False
             if len(self.faults) == known and not closed:
                 self.faults.append(_never_closed(self.file, cut[head - 1], cut[-1]))
         if len(self.faults) == known:
@@ -373,8 +386,14 @@ class _Reader:
         return []
 
     def _report(self, misfit: _Misfit) -> None:
-        """Explain ``misfit``, unless it may come from a part of its declaration that was no token."""
+        """Explain ``misfit``, unless it may come from a part of its declaration that was no token.
+
+        A bracket that closes nothing right after a declaration that did not fit most likely belongs to that one.
+        """
         cut, at = misfit.cut, min(misfit.at, len(misfit.cut) - 1)
+        follows, self._misfit_before = self._misfit_before, True
+        if follows and misfit.at == 0 and cut[0].type in _CLOSE:
+            return
         after = bisect_right(self._starts, _start(cut[at]))
         end = self._starts[after] if after < len(self._starts) else len(self.file.text)
         if bisect_left(self._lost, _start(cut[0])) == bisect_left(self._lost, end):
@@ -451,7 +470,7 @@ def _takes(parser: _Parser, token: Token) -> bool:
 
 def _actor_head(cut: Sequence[Token]) -> int:
     """The number of tokens up to and with the `{` that opens an actor; 0 if ``cut`` is no actor."""
-    if cut[0].type in _ROLES or cut[0].type == "ACTOR":
+    if cut[0].type in _ACTOR:
         for i, token in enumerate(cut[:5]):
             if token.type == "LBRACE":
                 return i + 1
@@ -476,7 +495,7 @@ def _explain(file: SourceFile, misfit: _Misfit) -> Diagnostic:
     found = cut[at] if at < len(cut) else None
     parser = _run(cut[:at], misfit.start)
     accepted = parser.accepts()
-    expected = _expected(accepted)
+    expected = _expected(accepted, misfit.start)
     if found is None:
         return _ends_early(file, cut, accepted, expected)
     for explanation in (_not_yet, _misspelt, _missing_semicolon, _stray_brace, _keyword_as_name, _chained):
@@ -551,7 +570,7 @@ def _missing_semicolon(file: SourceFile, misfit: _Misfit, accepted: set[str]) ->
 
 def _stray_brace(file: SourceFile, misfit: _Misfit, accepted: set[str]) -> Diagnostic | None:
     found = misfit.cut[misfit.at]
-    if misfit.at == 0 and found.type in _CLOSE:
+    if found.type in _CLOSE and (misfit.at == 0 or accepted == {"$END"}):
         return Diagnostic(
             rules.UNMATCHED_BRACKET,
             f"this `{found}` closes nothing",
@@ -700,7 +719,7 @@ _GROUPS: tuple[tuple[frozenset[str], str], ...] = (
 )  # fmt: skip
 
 
-def _expected(accepted: set[str]) -> str:
+def _expected(accepted: set[str], start: str) -> str:
     """``accepted`` in words: groups first, then each terminal as it is written."""
     left = set(accepted) - {"$END"}
     words: list[str] = []
@@ -714,7 +733,7 @@ def _expected(accepted: set[str]) -> str:
     spelt = sorted(_spelling()[t] for t in left)
     words += [w if w.startswith(("a ", "an ")) else f"`{w}`" for w in spelt]
     if "$END" in accepted and not words:
-        words.append("the end of the declaration")
+        words.append("a declaration" if start == "item" else "a member of an actor")
     return words[0] if len(words) == 1 else " or ".join((", ".join(words[:-1]), words[-1])) if words else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 from lark import Lark
@@ -60,6 +61,26 @@ def test_builder_has_exactly_the_methods_the_grammar_calls(lark: Lark) -> None:
 def test_stored_tables_are_current() -> None:
     """The tables beside the grammar were made from it; if not, run ``save_tables`` of ``protocheck.syntax.parse``."""
     assert parse_module._tables_path().read_bytes().startswith(parse_module._tables_key())
+
+
+def test_tables_of_another_grammar_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables that were not made from this grammar are passed over, and the grammar is read instead."""
+    stale = tmp_path / "stale.tables"
+    stale.write_bytes(b"lark 0 sha256 0\nnonsense")
+    monkeypatch.setattr(parse_module, "_tables_path", lambda: stale)
+    assert parse_module._lark.__wrapped__().parse("check all;", start="item").data == "check"
+
+
+def test_saved_tables_parse_like_the_grammar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables that are saved and loaded again give the tree that the grammar gives."""
+    fresh = tmp_path / "fresh.tables"
+    monkeypatch.setattr(parse_module, "_tables_path", lambda: fresh)
+    built = parse_module._lark.__wrapped__()
+    parse_module.save_tables()
+    loaded = parse_module._lark.__wrapped__()
+    text = "invariant a as f: forall g in gfn : kvm.spte[g] == none || !p!.q;"
+    assert loaded.parse(text, start="item") == built.parse(text, start="item")
+    assert fresh.is_file()
 
 
 def test_groups_of_expected_words_are_terminals(lark: Lark) -> None:

@@ -307,6 +307,25 @@ def test_lost_brace_costs_one_proc() -> None:
     assert (label.span.line, label.span.column, label.text) == (3, 14, "this `{` is never closed")
 
 
+def test_brace_too_many_is_found_where_it_is() -> None:
+    """A `}` too many in the middle of an actor is shown itself, and the members after it are still members."""
+    procs = "    proc f() {\n        skip;\n    }\n    }\n    proc g() { x = ; }\n    lock l : mutex;\n"
+    assert lines(f"protocol p\nhypervisor kvm {{\n{procs}}}\ncheck all;\n") == [
+        "6:5 [unmatched-bracket] this `}` closes nothing",
+        "7:20 [unexpected-token] unexpected `;`: expected an expression",
+    ]
+
+
+@pytest.mark.parametrize("name", ["fault_vs_conversion", "populate_locking", "snp_remap"])
+def test_one_bracket_wrong_is_at_most_two_faults(name: str) -> None:
+    """Whichever bracket of a model is lost or doubled, something is said, and never more than two things."""
+    text = (DATA / f"{name}.pchk").read_text(encoding="utf-8")
+    before = {i: text[text.rfind("\n", 0, i) + 1 : i] for i, c in enumerate(text) if c in "(){}[]"}
+    code = [i for i, line in before.items() if "//" not in line and '"' not in line]
+    counts = {len(faults(text[:i] + again + text[i + 1 :])) for i in code for again in ("", text[i] * 2)}
+    assert counts <= {1, 2}
+
+
 def test_actor_that_is_never_closed() -> None:
     """An actor without its last brace is one fault, which shows the first brace."""
     (fault,) = faults("protocol p\nhypervisor kvm {\n    proc f() { skip; }\n\nguest vm {\n}\n")
