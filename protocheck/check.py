@@ -10,6 +10,7 @@ import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from protocheck.diagnostics import Diagnostic, Label, ModelError, Rule
@@ -74,8 +75,8 @@ NOTHING_TO_CHECK = Rule(
     "nothing-to-check",
     "no property or family has the name that was asked for",
     """\
-`--property NAME` restricts a check to one property, or to all properties of one family. A name that means nothing in any
-of the scenarios would let the check pass without having checked anything.
+`--property NAME` restricts a check to one property, or to all properties of one family. A name that means nothing in
+any of the scenarios would let the check pass without having checked anything.
 
     protocheck check my.pchk --property dead_lock
 
@@ -168,7 +169,7 @@ def check_scenario(
     timeout: float | None = None,
     progress: Tell | None = None,
 ) -> ScenarioReport:
-    """Check one scenario (None: parameters as declared, everything expected to hold); the rest as :func:`check_file`."""
+    """Check one scenario (None: parameters as declared, all expected to hold); the rest as :func:`check_file`."""
     instance = instantiate(module, scenario, settings)
     system = compile_system(module, instance)
     names = (*module.checks, *properties) if not properties else tuple(properties)
@@ -421,7 +422,7 @@ def _switches(system: System, evidence: Evidence | None) -> int:
     if evidence is None:
         return 0
     movers = [mover(system, move) for move in evidence.run.moves]
-    return sum(a != b for a, b in zip(movers, movers[1:], strict=False))
+    return sum(a != b for a, b in pairwise(movers))
 
 
 def _fixed(system: System, any_size: Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from properties.locking import L, S, T, analyse, build, drop, take, under
+from locking import L, S, T, analyse, build, drop, take, under
 
 from protocheck.engines.verdict import NotReachedWithin, Structural
 from protocheck.findings import EdgeStatus, Holds, HoldsToDepth, LockFindingKind, LockGraph, Violated
@@ -190,7 +190,7 @@ def test_own_lock_then_a_neighbours_is_a_cycle_over_as_many_instances_as_there_a
     i = Param("i", seat)
     right: Expr = Apply(Op.MOD, (Apply(Op.ADD, (i, Lit(1))), Lit(3)))
     body = [take("fork", i), take("fork", right), drop("fork", right), drop("fork", i)]
-    graph, outcome = analyse(build([L("fork", index=(seat,))], [T("p", body, (i,))]))
+    graph, outcome = analyse(build([L("fork", index=(seat,))], [T("p", body, (i,))]), quick=True)
     assert kinds(graph) == ["cycle: fork[i] -> fork[j] -> fork[k] -> fork[i]"]
     assert outcome == Violated(6, True)
 
@@ -312,3 +312,9 @@ def test_a_deadlock_that_passes_one_class_twice_is_told_by_its_run() -> None:
     graph, outcome = analyse(build([L("m", index=(TWO,)), L("x"), L("y")], threads))
     assert [f.kind for f in graph.findings if f.violation] == [KIND.CYCLE]
     assert outcome == Violated(8, True)
+
+
+@pytest.mark.parametrize("system", [abba(), abba(gate=True), populate(writer=True), populate(writer=False)])
+def test_engines_agree_on_every_question(system: System) -> None:
+    """The questions are asked of the search engine and of the interpreter, with the same answers and lengths."""
+    assert analyse(system, quick=True) == analyse(system)

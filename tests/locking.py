@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from build import NOWHERE, ex
 
-from protocheck.engines.verdict import Choice, Exhausted, Reached, Run, Unreachable, Verdict
+from protocheck.engines import explore
+from protocheck.engines.verdict import Budget, Choice, Exhausted, Reached, Run, Unreachable, Verdict
 from protocheck.findings import Evidence, LockGraph, Outcome
 from protocheck.ir.expr import FALSE, TRUE, Expr, Lit, Param, Read, Var, VarKind, and_, eq, exists, ne, not_, or_
 from protocheck.ir.interp import begin, deadlock, enabled, initial_choices, step, witnesses
@@ -305,12 +306,15 @@ def search(system: System, targets: Sequence[PropertyTarget]) -> tuple[Verdict, 
 
 
 def analyse(
-    system: System, answers: Mapping[int, Verdict] | None = None, *, deadlocks: bool = True
+    system: System, answers: Mapping[int, Verdict] | None = None, *, deadlocks: bool = True, quick: bool = False
 ) -> tuple[LockGraph, Outcome]:
-    """Plan, search, replay, conclude; ``answers`` replace some verdicts, ``deadlocks`` says whether to look for one."""
+    """Plan, search, replay, conclude; ``answers`` replace some verdicts, ``deadlocks`` says whether to look for one.
+
+    ``quick``: by the engine ``explore`` instead of the interpreter.
+    """
     planned = plan(system)
     everything = (*planned.targets, DeadlockTarget())
-    verdicts = list(search(system, everything))
+    verdicts = list(explore.run(system, everything, Budget()) if quick else search(system, everything))
     for k, verdict in (answers or {}).items():
         verdicts[k] = verdict
     evidence = [
