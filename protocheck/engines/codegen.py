@@ -116,8 +116,9 @@ class Layout:
         return tuple(values)
 
 
-def unroll(e: Expr, limit: int = UNROLL_QUANTIFIERS) -> Expr:
-    """``e`` with every quantifier over at most ``limit`` tuples written out."""
+def unroll(e: Expr, limit: int | None = None) -> Expr:
+    """``e`` with every quantifier over at most ``limit`` tuples (``UNROLL_QUANTIFIERS`` by default) written out."""
+    limit = UNROLL_QUANTIFIERS if limit is None else limit
     match e:
         case Lit() | Param():
             return e
@@ -294,7 +295,7 @@ class Phrases:
                 fixed += i.value * step
             else:
                 parts.append(f"{self.value(i)} * {step}" if step != 1 else self.value(i))
-        return "(" + " + ".join([*parts, *([str(fixed)] if fixed else [])]) + ")"
+        return "(" + " + ".join([*parts, *([str(fixed)] if fixed or not parts else [])]) + ")"
 
 
 def static_shift(layout: Layout, read: Read) -> int | None:
