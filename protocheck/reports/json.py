@@ -137,6 +137,7 @@ def _finding(finding: Finding, instance: str, system: System | None) -> Json:
         "outcome": _outcome(finding.outcome),
         "expected": finding.expected,
         "as_expected": finding.as_expected,
+        "open": finding.open,
         "message": finding.message,
         "engine": finding.engine,
         "places": _places(finding.origin),

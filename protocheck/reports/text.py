@@ -16,11 +16,9 @@ from protocheck.findings import (
     Finding,
     LockFinding,
     LockGraph,
-    NotFoundToDepth,
     Report,
     ScenarioReport,
     Tone,
-    Unknown,
     exit_status,
     plural,
     sentence,
@@ -97,7 +95,7 @@ def _next(
                 f"protocheck check {shlex.quote(report.file)} --scenario {shlex.quote(scenario.name)} "
                 f"--property {shlex.quote(finding.name)}"
             )
-        if isinstance(finding.outcome, Unknown | NotFoundToDepth):
+        if finding.open:
             yield f"{only} --timeout 600", "look longer"
         elif finding.evidence is not None:
             yield f"{only} --full", "the same run with the whole state at each step"
@@ -183,7 +181,7 @@ def _details(finding: Finding, scenario: ScenarioReport) -> Iterator[str]:
         for lock_finding in graph.findings:
             by = f" (prevented by {lock_finding.prevented_by})" if lock_finding.prevented_by else ""
             yield printable(f"{lock_finding.headline}{by}")
-    if finding.message and finding.as_expected:
+    if finding.message and finding.as_expected and graph is None:
         yield printable(finding.message)
 
 
@@ -223,7 +221,7 @@ def _sections(
         yield from (style.paint(x, _paint(finding) or Paint.BOLD) for x in wrap(printable(head), style.width))
         if not finding.as_expected:
             yield from hang("", f"expected: {printable(finding.expected)}", style.width)
-            if finding.message:
+            if finding.message and graph is None:
                 yield from hang("", printable(finding.message), style.width)
         if not runs:
             trace = trace_of_finding(scenario.system, finding)

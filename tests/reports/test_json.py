@@ -10,7 +10,9 @@ import pytest
 import sample
 
 from protocheck.diagnostics import Diagnostic, Label, Rule
-from protocheck.findings import Report
+from protocheck.findings import EdgeStatus, LockFindingKind, Report
+from protocheck.ir.expr import VarKind
+from protocheck.ir.system import Act
 from protocheck.reports.json import render, schema_path
 from protocheck.source import SourceFile, Span
 
@@ -85,3 +87,12 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     assert first == second
     assert first.isascii()
     assert '"/' not in first
+
+
+def test_the_schema_knows_every_word() -> None:
+    """Kinds of lock finding, states of edges, acts and kinds of cell are in the schema as in the program."""
+    defs = SCHEMA["$defs"]
+    assert defs["lock_finding"]["properties"]["kind"]["enum"] == [k.value for k in LockFindingKind]
+    assert defs["lock_edge"]["properties"]["status"]["enum"] == [s.name.lower() for s in EdgeStatus]
+    assert defs["step"]["properties"]["locks"]["items"]["properties"]["act"]["enum"] == [a.name.lower() for a in Act]
+    assert defs["kind"]["enum"] == [k.value for k in VarKind]

@@ -100,7 +100,7 @@ def test_the_run_of_an_edge_is_shown_in_full_reports() -> None:
 def test_a_limit_offers_to_look_longer() -> None:
     """What to type after a search that was cut short is the same with more time."""
     report = sample.report(
-        sample.scenario("large", sample.finding("agree", Unknown(Limit.TIME, "", 9), as_expected=False))
+        sample.scenario("large", sample.finding("agree", Unknown(Limit.TIME, "", 9), as_expected=False, open=True))
     )
     assert f"next: {AGAIN} --scenario large --property agree --timeout 600\n          look longer" in text(report)
 
