@@ -20,7 +20,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations, product
+from itertools import combinations, islice, permutations, product
+from math import perm
 from typing import TypeAlias
 
 from protocheck.engines.smt import Encoding, Interrupted, exactly_one, holds, why
@@ -43,6 +44,7 @@ from protocheck.ir.expr import Expr, Lit, Param, Read, eq, ne, or_
 from protocheck.ir.ground import (
     FALSE_LIT,
     TRUE_LIT,
+    Cell,
     Dist,
     Ending,
     Event,
@@ -67,6 +69,10 @@ class Lemma:
     cube: Cube
     on: int
     scalarsets: tuple[str, ...]
+
+
+MAX_EAGER_ORBIT = 4000
+"""Orbits up to this size are learned as a whole; of larger ones only what models run into."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +202,94 @@ class Symmetry:
                 yield moved
 
 
+    def orbit_bound(self, cube: Cube) -> int:
+        """At least as many as ``cube`` has images."""
+        bound = 1
+        for scalarset, members in zip(self.scalarsets, self.used(cube), strict=True):
+            bound *= perm(len(scalarset.members) - scalarset.named, len(members))
+        return bound
+
+    def images_in(self, cube: Cube, state: Sequence[int]) -> Iterator[Cube]:
+        """The images of ``cube`` that ``state`` (a value per cell) satisfies.
+
+        Backtracking over the literals: a member that is not yet placed is placed by the value that the state has, or,
+        in an index, at each free place in turn. Literals without new members in their indexes come first.
+        """
+        size = len(self.scalarsets)
+        place: list[dict[int, int]] = [{} for _ in range(size)]
+        taken: list[set[int]] = [set() for _ in range(size)]
+        rest = []
+        for literal in cube:
+            meaning = self.ground.circuit.meaning(literal)
+            assert meaning is not None
+            rest.append((self.ground.cells[meaning[0]], meaning[1]))
+
+        def search(todo: list[tuple[Cell, int]]) -> Iterator[Cube]:
+            if not todo:
+                yield tuple(sorted(self.image(literal, place) for literal in cube))
+                return
+
+            def unplaced(item: tuple[Cell, int]) -> int:
+                cell = item[0]
+                return sum(
+                    member not in place[number]
+                    for s, i in zip(cell.var.index, cell.index, strict=True)
+                    for number, member in self.member(s, i)
+                )
+
+            best = min(todo, key=unplaced)
+            others = [t for t in todo if t is not best]
+            cell, value = best
+            yield from self._indexes(cell, 0, (), place, taken, lambda index: settle(cell, value, index, others))
+
+        def settle(cell: Cell, value: int, index: tuple[int, ...], others: list[tuple[Cell, int]]) -> Iterator[Cube]:
+            actual = state[self.ground.cell(cell.var, index)]
+            for number, member in self.member(cell.var.sort, value):
+                known = place[number].get(member)
+                if known is not None:
+                    if known == actual:
+                        yield from search(others)
+                elif self.member(cell.var.sort, actual) and actual not in taken[number]:
+                    place[number][member] = actual
+                    taken[number].add(actual)
+                    yield from search(others)
+                    taken[number].discard(actual)
+                    del place[number][member]
+                return
+            if actual == value:
+                yield from search(others)
+
+        yield from search(rest)
+
+    def _indexes(
+        self,
+        cell: Cell,
+        position: int,
+        index: tuple[int, ...],
+        place: list[dict[int, int]],
+        taken: list[set[int]],
+        found: Callable[[tuple[int, ...]], Iterator[Cube]],
+    ) -> Iterator[Cube]:
+        if position == len(cell.index):
+            yield from found(index)
+            return
+        here = cell.index[position]
+        for number, member in self.member(cell.var.index[position], here):
+            if member in place[number]:
+                break
+            scalarset = self.scalarsets[number]
+            for to in range(scalarset.named, len(scalarset.members)):
+                if to not in taken[number]:
+                    place[number][member] = to
+                    taken[number].add(to)
+                    yield from self._indexes(cell, position + 1, (*index, to), place, taken, found)
+                    taken[number].discard(to)
+                    del place[number][member]
+            return
+        moved = self.renamed(cell.var.index[position], here, place)
+        yield from self._indexes(cell, position + 1, (*index, moved), place, taken, found)
+
+
 @dataclass(frozen=True)
 class Beginning:
     """An initial case under a renaming of members: ``move`` leads from the system's own case to this one."""
@@ -205,6 +299,7 @@ class Beginning:
     move: tuple[Mapping[int, int], ...]
 
 
+ALWAYS = 1 << 30
 MAX_BEGINNINGS = 4096
 
 
@@ -270,6 +365,8 @@ class Prover:
         ]
         self.invariants: list[Lemma] = []
         self.usable: list[Lemma] = []
+        self.lazy: list[Lemma] = []
+        self.level_of: dict[int, int] = {}
         self.symmetry = Symmetry(grounded, ())
         self.frames: list[int] = []
         self.lemmas: list[list[Lemma]] = []
@@ -321,6 +418,9 @@ class Prover:
         # an invariant found under less symmetry is left out.
         names = {s.name for s in self.symmetry.scalarsets}
         self.usable = [lemma for lemma in self.invariants if names <= set(lemma.scalarsets)]
+        large = {lemma.on for lemma in self.lazy}
+        self.lazy = [lemma for lemma in self.usable if lemma.on in large]
+        self.level_of = {lemma.on: ALWAYS for lemma in self.usable}
         self._open_frame()
         self._assert_beginnings()
 
@@ -353,7 +453,38 @@ class Prover:
                     there = lit(self.circuit.is_value(number, value))
                     solver.clause((off, there) if when == TRUE_LIT else (off, solver.not_(lit(when)), there))
 
-    def _check(self, assumptions: Sequence[int]) -> bool:
+    def _check(self, assumptions: Sequence[int], level: int | None = None) -> bool:
+        """Whether ``assumptions`` can be true; with ``level``, in a state that satisfies the lemmas from there on.
+
+        Of large orbits the solver may lack clauses. A model that violates one of them brings it in, and is not one.
+        """
+        while self._satisfiable(assumptions):
+            if level is None or not self._complete(level):
+                return True
+        return False
+
+    def _complete(self, level: int) -> bool:
+        """Add clauses of large orbits, of lemmas from ``level`` on, that the model violates; whether there were any."""
+        lazy = [lemma for lemma in self.lazy if self.level_of[lemma.on] >= level]
+        if not lazy:
+            return False
+        value, encoding = self.solver.value, self.encoding
+        state: list[int] = []
+        for cell in self.ground.cells:
+            for v in range(cell.low, cell.high + 1):
+                literal = self.circuit.is_value(cell.number, v)
+                if literal == TRUE_LIT or value(encoding.lit(abs(literal))) == (literal > 0):
+                    state.append(v)
+                    break
+        found = False
+        for lemma in lazy:
+            off = self.solver.not_(lemma.on)
+            for image in islice(self.symmetry.images_in(lemma.cube, state), 16):
+                self.solver.clause([off, *(self.solver.not_(encoding.lit(n)) for n in image)])
+                found = True
+        return found
+
+    def _satisfiable(self, assumptions: Sequence[int]) -> bool:
         self._counter += 1
         if self._counter % 64 == 0 and self.budget.expired():
             raise Interrupted(Limit.TIME)
@@ -368,7 +499,7 @@ class Prover:
         if target.any_state == FALSE_LIT:
             return None
         bad = self.encoding.lit(target.any_state)
-        while self._check((self.frames[top], bad)):
+        while self._check((self.frames[top], bad), top):
             goal = Obligation(self._justify((target.any_state,)), None, None)
             found = self._block(goal, top)
             if found is not None:
@@ -384,7 +515,7 @@ class Prover:
             cube = obligation.cube
             if frame == 0 or self._meets_beginning(cube):
                 return obligation
-            if not self._check([self.frames[frame], *map(self.encoding.lit, cube)]):
+            if not self._check([self.frames[frame], *map(self.encoding.lit, cube)], frame):
                 heapq.heappop(queue)
                 continue
             core = self._consecution(cube, frame)
@@ -412,6 +543,7 @@ class Prover:
                 else:
                     self.solver.clause((self.solver.not_(self.frames[level + 1]), lemma.on))
                     self.lemmas[level + 1].append(lemma)
+                    self.level_of[lemma.on] = level + 1
             self.lemmas[level] = staying
             if not staying:
                 return [lemma for lemmas in self.lemmas[level + 1 :] for lemma in lemmas]
@@ -443,10 +575,10 @@ class Prover:
 
     def _consecution(self, cube: Cube, frame: int, *, lift: bool = True) -> Cube | Obligation:
         """As :meth:`_entry`, from the frame before ``frame``."""
-        return self._entry(cube, (self.frames[frame - 1],), lift=lift)
+        return self._entry(cube, (self.frames[frame - 1],), frame - 1, lift=lift)
 
     def _entry(
-        self, cube: Cube, context: Sequence[int], *, lift: bool = True, used: set[int] | None = None
+        self, cube: Cube, context: Sequence[int], level: int, *, lift: bool = True, used: set[int] | None = None
     ) -> Cube | Obligation:
         """Whether no event leads into ``cube`` from a state outside of it in which ``context`` is true.
 
@@ -469,7 +601,7 @@ class Prover:
             for wp, literal in before:
                 if wp != TRUE_LIT:
                     by_term.setdefault(lit(wp), literal)
-            if self._check([*context, outside, lit(event.guard), *by_term]):
+            if self._check([*context, outside, lit(event.guard), *by_term], level):
                 found: Cube = self._justify((event.guard, *(wp for wp, _ in before))) if lift else ()
                 solver.clause((solver.not_(outside),))
                 return Obligation(found, event, None)
@@ -490,7 +622,11 @@ class Prover:
             node = abs(literal)
             value = values.get(node)
             if value is None:
-                value = values[node] = node == TRUE_LIT or solver.value(encoding.lit(node))
+                if node in circuit.gate_of:
+                    value = all(true(n) for n in circuit.gate_of[node])
+                else:
+                    value = node == TRUE_LIT or solver.value(encoding.lit(node))
+                values[node] = value
             return value == (literal > 0)
 
         cells: dict[int, int] = {}
@@ -592,10 +728,16 @@ class Prover:
         on = self.solver.fresh()
         off = self.solver.not_(on)
         lit, not_ = self.encoding.lit, self.solver.not_
-        for image in self.symmetry.orbit(cube):
-            self.solver.clause([off, *(not_(lit(n)) for n in image)])
+        lemma = Lemma(cube, on, tuple(s.name for s in self.symmetry.scalarsets))
+        if self.symmetry.orbit_bound(cube) <= MAX_EAGER_ORBIT:
+            for image in self.symmetry.orbit(cube):
+                self.solver.clause([off, *(not_(lit(n)) for n in image)])
+        else:
+            self.solver.clause([off, *(not_(lit(n)) for n in cube)])
+            self.lazy.append(lemma)
         self.solver.clause((not_(self.frames[frame]), on))
-        self.lemmas[frame].append(Lemma(cube, on, tuple(s.name for s in self.symmetry.scalarsets)))
+        self.lemmas[frame].append(lemma)
+        self.level_of[on] = frame
 
     # -- evidence --------------------------------------------------------------------------------------------------
 
@@ -608,7 +750,7 @@ class Prover:
         needed: dict[int, Lemma] = {}
         used: set[int] = set()
         if target.any_state != FALSE_LIT:
-            if self._check([*context, self.encoding.lit(target.any_state)]):
+            if self._check([*context, self.encoding.lit(target.any_state)], 0):
                 raise AssertionError("the invariant does not exclude the target")
             used.update(self.solver.core())
         while True:
@@ -617,7 +759,7 @@ class Prover:
                 break
             for lemma in more:
                 needed[lemma.on] = lemma
-                if isinstance(self._entry(lemma.cube, context, lift=False, used=used), Obligation):
+                if isinstance(self._entry(lemma.cube, context, 0, lift=False, used=used), Obligation):
                     raise AssertionError("the invariant is not inductive")
         ordered = sorted(needed.values(), key=lambda lemma: (len(lemma.cube), lemma.cube))
         return tuple(clause_of(self.ground, lemma) for lemma in ordered)

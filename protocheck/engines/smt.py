@@ -70,8 +70,9 @@ def exactly_one(solver: RawSolver, terms: Sequence[int]) -> list[int]:
 class Encoding:
     """Circuit literals as solver terms at one moment in time.
 
-    With ``named`` every gate gets a constant of its own, defined by clauses when it is first asked for, so that each
-    literal can be an assumption; without, gates are nested terms. The domain of each cell is asserted when it appears.
+    Gates are nested terms. What is to be assumed needs a name: with ``named``, :meth:`lit` gives each gate that it is
+    asked for a constant of its own (and only those, since every constant makes every model dearer). The domain of each
+    cell is asserted when it appears.
     """
 
     def __init__(self, solver: RawSolver, circuit: Circuit, *, named: bool) -> None:
@@ -80,16 +81,28 @@ class Encoding:
         self.named = named
         self.atoms: dict[int, int] = {}
         self._terms: dict[int, int] = {TRUE_LIT: solver.true}
+        self._names: dict[int, int] = {}
         self._cells: set[int] = set()
 
     def lit(self, literal: int) -> int:
-        """The term of ``literal``."""
+        """The term of ``literal``; a constant or negated constant if terms are named."""
         node = abs(literal)
+        if self.named and node in self.circuit.gate_of:
+            name = self._names.get(node)
+            if name is None:
+                name = self.solver.fresh()
+                self.solver.add(self.solver.iff(name, self._term(node)))
+                self._names[node] = name
+            return name if literal > 0 else self.solver.not_(name)
+        term = self._term(node)
+        return term if literal > 0 else self.solver.not_(term)
+
+    def _term(self, node: int) -> int:
         term = self._terms.get(node)
         if term is None:
             self._define(node)
             term = self._terms[node]
-        return term if literal > 0 else self.solver.not_(term)
+        return term
 
     def _define(self, node: int) -> None:
         # Children of a gate have smaller numbers, so ascending order defines everything before its use.
@@ -112,15 +125,7 @@ class Encoding:
 
     def _gate(self, literals: tuple[int, ...]) -> int:
         solver = self.solver
-        parts = [self._terms[n] if n > 0 else solver.not_(self._terms[-n]) for n in literals]
-        if not self.named:
-            return solver.and_(parts)
-        name = solver.fresh()
-        off = solver.not_(name)
-        for part in parts:
-            solver.clause((off, part))
-        solver.clause([name, *(solver.not_(p) for p in parts)])
-        return name
+        return solver.and_([self._terms[n] if n > 0 else solver.not_(self._terms[-n]) for n in literals])
 
     def declare(self, cell: int) -> None:
         """Make the atoms of ``cell`` and assert its domain."""
