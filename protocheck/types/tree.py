@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from protocheck.diagnostics import Diagnostic
 from protocheck.ir.expr import Op, Quantifier
 from protocheck.ir.system import LockKind, ThreadKind
 from protocheck.source import SourceFile, Span
@@ -776,3 +777,4 @@ class CheckedModule:
     properties: tuple[PropertyDecl, ...]
     scenarios: dict[str, ScenarioDecl]
     checks: tuple[str, ...]  # names or families of a `check` line; empty: all
+    warnings: tuple[Diagnostic, ...] = ()

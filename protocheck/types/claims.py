@@ -1,0 +1,371 @@
+"""Properties, scenarios, expectations and checks: what a model says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from protocheck.diagnostics import Label
+from protocheck.ir.expr import Op, Quantifier
+from protocheck.source import Span
+from protocheck.syntax import nodes as n
+from protocheck.types import rules
+from protocheck.types import tree as t
+from protocheck.types import types as ty
+from protocheck.types.declare import Declared
+from protocheck.types.expr_check import Exprs
+from protocheck.types.report import did_you_mean, listing
+from protocheck.types.scope import Home, ParamSymbol, ThreadSymbol, World, kind_of, show
+from protocheck.types.type_check import Types
+from protocheck.types.walk import statements
+
+BOOL = ty.BoolType()
+
+FAMILIES = ("lock_order", "deadlock", "lock_misuse", "range", "null_deref", "bug", "assertion")
+"""The families that every model has; all others come from tags and properties."""
+
+PROPERTY_KINDS = {
+    n.TransitionProp: "transition",
+    n.Final: "final",
+    n.Weakness: "weakness",
+    n.Reachable: "reachable",
+}
+
+
+def check_claims(world: World, types: Types, declared: Declared, module: t.CheckedModule) -> t.CheckedModule:
+    """``module`` with its properties, scenarios and checks."""
+    properties = _properties(world, types, declared)
+    claims = _Claims(world, types, declared, replace(module, properties=properties))
+    scenarios: dict[str, t.ScenarioDecl] = {}
+    for node, home in declared.scenarios:
+        if node.name.text in scenarios:
+            world.report.add(
+                rules.DUPLICATE_NAME, f"scenario `{node.name.text}` is declared twice", node.name.span, "again",
+                [Label(scenarios[node.name.text].span, "the first one")],
+            )  # fmt: skip
+            continue
+        scenarios[node.name.text] = claims.scenario(node, home)
+    claims.reachables(list(scenarios))
+    checks = tuple(
+        name for node, _ in declared.checks for path in node.targets if (name := claims.target(path)) not in ("", "all")
+    )
+    result = replace(module, properties=properties, scenarios=scenarios, checks=checks)
+    _instances(world, result, declared)
+    return result
+
+
+# ------------------------------------------------------------------------------------------------------ properties
+
+
+def _properties(world: World, types: Types, declared: Declared) -> tuple[t.PropertyDecl, ...]:
+    found: dict[str, t.PropertyDecl] = {}
+    for node, home in declared.properties:
+        done = _property(world, types, node, home)
+        other = found.get(done.name)
+        if other is not None:
+            world.report.add(
+                rules.DUPLICATE_NAME, f"property `{done.name}` is declared twice", node.name.span, "again",
+                [Label(other.span, "the first one")],
+            )  # fmt: skip
+            continue
+        found[done.name] = done
+    return tuple(found.values())
+
+
+def _property(world: World, types: Types, node: n.Property, home: Home) -> t.PropertyDecl:
+    kind = _kind(node)
+    x = Exprs(world, types, home, "property", kind)
+    x.no_call = "in a property"
+    when = None
+    scenarios: tuple[str, ...] = ()
+    family = ""
+    if isinstance(node, n.Reachable):
+        when = None if node.when is None else types.constant(node.when, BOOL, home)
+        scenarios = tuple(s.text for s in node.scenarios)
+    elif node.family is not None:
+        family = node.family.text
+    binders: tuple[t.Local, ...] = ()
+    condition = x.condition(node.condition)
+    if (
+        isinstance(node, n.Invariant)
+        and isinstance(condition, t.Quantified)
+        and condition.kind is Quantifier.FORALL
+    ):
+        binders, body = condition.binders, condition.body
+        if condition.where is not None:
+            body = t.Apply(op=Op.IMPLIES, args=(condition.where, body), type=BOOL, span=condition.span)
+        condition = body
+    return t.PropertyDecl(
+        name=home.prefix + node.name.text, kind=kind, family=family or kind.removeprefix("always "), binders=binders,
+        condition=condition, when=when, scenarios=scenarios, span=node.name.span, doc=node.doc,
+    )  # fmt: skip
+
+
+def _kind(node: n.Property) -> str:
+    match node:
+        case n.Invariant():
+            return "always invariant" if node.always else "invariant"
+        case n.TransitionProp() | n.Final() | n.Weakness() | n.Reachable():
+            return PROPERTY_KINDS[type(node)]
+        case _:
+            assert_never(node)
+
+
+# ------------------------------------------------------------------------------------------------------- scenarios
+
+
+class _Claims:
+    def __init__(self, world: World, types: Types, declared: Declared, module: t.CheckedModule) -> None:
+        self.world = world
+        self.types = types
+        self.declared = declared
+        self.module = module
+        self.names = {p.name: p for p in module.properties}
+        self.families = set(FAMILIES) | {p.family for p in module.properties} | _tags(module)
+        self.labels = {key.split("\0")[2] for key in world.marks["label"]}
+        self.variants: dict[str, list[t.VariantDecl]] = {}
+        for v in module.variants:
+            self.variants.setdefault(v.name, []).append(v)
+
+    def scenario(self, node: n.Scenario, home: Home) -> t.ScenarioDecl:
+        """A scenario, with every name in it looked up."""
+        chosen: dict[str, Span] = {}
+        settings: dict[str, t.Expr] = {}
+        without: dict[str, None] = {}
+        expectations: list[t.Expectation] = []
+        for item in node.items:
+            match item:
+                case n.WithVariants():
+                    for name in item.names:
+                        self._variant(name, chosen)
+                case n.SetParam():
+                    self._set(item, home, settings)
+                case n.Without():
+                    for path in item.threads:
+                        thread = self._thread(path, home)
+                        if thread:
+                            without[thread] = None
+                case n.Expect():
+                    expectations += [e for x in item.expectations if (e := self._expectation(x)) is not None]
+                case _:
+                    assert_never(item)
+        if self.module.threads and len(without) == len(self.module.threads):
+            self.world.report.add(
+                rules.NO_THREADS, f"scenario `{node.name.text}` leaves out every thread", node.name.span,
+                "nothing ever happens",
+            )  # fmt: skip
+        self._refuse_contradictions(expectations)
+        return t.ScenarioDecl(
+            name=node.name.text, variants=tuple(chosen), settings=tuple(settings.items()), without=tuple(without),
+            expectations=tuple(expectations), span=node.name.span, doc=node.doc,
+        )  # fmt: skip
+
+    def _variant(self, name: n.Ident, chosen: dict[str, Span]) -> None:
+        report = self.world.report
+        if name.text not in self.variants:
+            known = list(self.variants)
+            report.add(
+                rules.UNKNOWN_VARIANT, f"unknown variant `{name.text}`", name.span,
+                mend=did_you_mean(name.text, known) or (f"there are {listing(known)}" if known else "there are none"),
+            )  # fmt: skip
+            return
+        if name.text in chosen:
+            report.add(rules.DUPLICATE_NAME, f"variant `{name.text}` is chosen twice", name.span, "again")
+            return
+        mine = {v.target for v in self.variants[name.text]}
+        for other, span in chosen.items():
+            for v in self.variants[other]:
+                if v.target in mine:
+                    report.add(
+                        rules.CONFLICTING_VARIANTS, f"`{other}` and `{name.text}` both replace `{v.target}`", name.span,
+                        "two variants of one thing", [Label(span, "the other one")], "choose one of them",
+                    )  # fmt: skip
+        chosen[name.text] = name.span
+
+    def _set(self, item: n.SetParam, home: Home, settings: dict[str, t.Expr]) -> None:
+        report, name = self.world.report, item.name.text
+        decl = self.world.params.get(name)
+        if decl is None:
+            symbol = home.find(name)
+            if isinstance(symbol, ParamSymbol):
+                return
+            known = list(self.world.params)
+            mend = did_you_mean(name, known) or (f"there are {listing(known)}" if known else "there are none")
+            headline = f"unknown parameter `{name}`"
+            why = []
+            if symbol is not None:
+                headline = f"`{name}` is {kind_of(symbol)}, not a parameter"
+                why = [self.world.declared(symbol)]
+            report.add(rules.UNKNOWN_PARAMETER, headline, item.name.span, "", why, mend)
+            return
+        if name in settings:
+            report.add(rules.DUPLICATE_NAME, f"`{name}` is set twice", item.name.span, "again")
+            return
+        value = self.types.constant(item.value, decl.type, home)
+        settings[name] = value
+        number = self.world.value(value)
+        if isinstance(decl.type, ty.RangeType) and number is not None and not isinstance(value.type, ty.ErrorType):
+            low, high = self.world.value(decl.type.lo), self.world.value(decl.type.hi)
+            if low is not None and high is not None and not low <= number <= high:
+                report.add(
+                    rules.OUT_OF_RANGE, f"`{name}` cannot be {number}", item.value.span, f"must be {low} to {high}",
+                    [Label(decl.span, "declared here")],
+                )  # fmt: skip
+
+    def _thread(self, path: n.Path, home: Home) -> str:
+        text = ".".join(p.text for p in path)
+        span = Span(path[0].span.file, path[0].span.start, path[-1].span.end)
+        if text in self.world.threads:
+            return text
+        short = [name for name in self.world.threads if name.endswith(f".{text}")]
+        if len(short) == 1:
+            return short[0]
+        symbol = home.find(path[0].text) if len(path) == 1 else None
+        known = [*self.world.threads, *(name.split(".")[-1] for name in self.world.threads)]
+        if len(short) > 1:
+            mend = f"there are {listing(short)}"
+            self.world.report.add(rules.UNKNOWN_THREAD, f"several threads are called `{text}`", span, "which one?", (), mend)
+        else:
+            what = f"`{text}` is {kind_of(symbol)}, not a thread" if (
+                symbol is not None and not isinstance(symbol, ThreadSymbol)
+            ) else f"unknown thread `{text}`"
+            self.world.report.add(
+                rules.UNKNOWN_THREAD, what, span,
+                mend=did_you_mean(text, known) or f"there are {listing(self.world.threads)}",
+            )  # fmt: skip
+        return ""
+
+    # ---------------------------------------------------------------------------------------------- expectations
+
+    def target(self, path: n.Path) -> str:
+        """The property or family that ``path`` names ("" if none); ``all`` and ``others`` stand for themselves."""
+        text = ".".join(p.text for p in path)
+        if text in ("all", "others") or text in self.names or text in self.families:
+            return text
+        short = [name for name in self.names if name.endswith(f".{text}")]
+        if len(short) == 1:
+            return short[0]
+        span = Span(path[0].span.file, path[0].span.start, path[-1].span.end)
+        known = sorted({*self.names, *self.families})
+        self.world.report.add(
+            rules.UNKNOWN_CLAIM, f"no property and no family is called `{text}`", span,
+            mend=did_you_mean(text, known) or f"there are {listing(known, 12)}",
+        )  # fmt: skip
+        return ""
+
+    def _expectation(self, node: n.Expectation) -> t.Expectation | None:
+        report = self.world.report
+        name = self.target(node.target)
+        if not name:
+            return None
+        if node.kind is not None and name != "lock_order":
+            report.add(
+                rules.BAD_CLAIM, f"`{node.kind}` is a finding of `lock_order`, not of `{name}`", node.span, "",
+                mend=f"write `lock_order {node.kind} ...`",
+            )  # fmt: skip
+            return None
+        label = node.label.text if node.label else ""
+        if node.label is not None and label not in self.labels:
+            report.add(
+                rules.UNKNOWN_LABEL, f"no statement is labelled `{label}`", node.label.span,
+                mend=did_you_mean(label, self.labels),
+            )  # fmt: skip
+        prop = self.names.get(name)
+        if node.outcome == "unreachable" and (prop is None or prop.kind != "reachable"):
+            report.add(
+                rules.BAD_CLAIM, f"`{name}` cannot be unreachable", node.span, "only a `reachable` property can",
+                [Label(prop.span, f"this is {_article(prop.kind)}")] if prop else [], "write `holds` or `violated`",
+            )  # fmt: skip
+        if (node.steps is not None or node.label is not None) and node.outcome != "violated":
+            report.add(
+                rules.BAD_CLAIM, f"only `violated` has steps and a place, not `{node.outcome}`", node.span, ""
+            )
+        return t.Expectation(
+            target=name, kind=node.kind or "", outcome=node.outcome, steps=node.steps, at_most=node.at_most, label=label,
+            span=node.span,
+        )  # fmt: skip
+
+    def _refuse_contradictions(self, expectations: list[t.Expectation]) -> None:
+        seen: dict[tuple[str, str], t.Expectation] = {}
+        for e in expectations:
+            other = seen.setdefault((e.target, e.kind), e)
+            if other is not e:
+                self.world.report.add(
+                    rules.BAD_CLAIM, f"two expectations for `{e.target}`", e.span, "again",
+                    [Label(other.span, "the first one")], "keep one of them",
+                )  # fmt: skip
+        every = seen.get(("all", ""))
+        if every is not None and len(seen) > 1:
+            self.world.report.add(
+                rules.BAD_CLAIM, "`all` leaves nothing else to expect", every.span, "names everything",
+                mend="checks that are not named must hold anyway; or write `others ...`",
+            )  # fmt: skip
+
+    def reachables(self, scenarios: list[str]) -> None:
+        """Check the scenarios that ``reachable N in S`` names."""
+        for node, _ in self.declared.properties:
+            if isinstance(node, n.Reachable):
+                for name in node.scenarios:
+                    if name.text not in scenarios:
+                        self.world.report.add(
+                            rules.UNKNOWN_SCENARIO, f"unknown scenario `{name.text}`", name.span,
+                            mend=did_you_mean(name.text, scenarios),
+                        )  # fmt: skip
+
+
+def _article(kind: str) -> str:
+    return f"an `{kind}`" if kind[0] in "ai" else f"a `{kind}`"
+
+
+def _tags(module: t.CheckedModule) -> set[str]:
+    """The families of all assertions."""
+    blocks: list[t.Block] = list(module.init)
+    for holder in [*module.routines.values(), *module.threads.values(), *(v.replacement for v in module.variants)]:
+        if holder.body is not None:
+            blocks.append(holder.body)
+    return {s.family for block in blocks for s in statements(block) if isinstance(s, t.Assert)}
+
+
+# ------------------------------------------------------------------------------------------------------- instances
+
+
+def _instances(world: World, module: t.CheckedModule, declared: Declared) -> None:
+    """Check ``require`` lines and ranges with the default sizes and with those of every scenario."""
+    _instance(world, module, declared, world.defaults(), None)
+    for scenario in module.scenarios.values():
+        params = world.defaults()
+        for name, e in scenario.settings:
+            number = world.value(e)
+            if number is not None:
+                params[name] = number
+        _instance(world, module, declared, params, scenario)
+
+
+def _instance(
+    world: World, module: t.CheckedModule, declared: Declared, params: Mapping[str, int], scenario: t.ScenarioDecl | None
+) -> None:
+    where = "with the default values" if scenario is None else f"in scenario `{scenario.name}`"
+    why = [] if scenario is None else [Label(scenario.span, "in this scenario")]
+    for (node, _), condition in zip(declared.requires, module.requires, strict=True):
+        if isinstance(condition.type, ty.ErrorType):
+            continue
+        if world.value(condition, params) == 0:
+            world.report.add(
+                rules.REQUIRE_FAILS, f"what is required is not true {where}", node.condition.span,
+                _values(condition, params), why, "choose other values, or drop the requirement",
+            )  # fmt: skip
+    for kind, span in world.ranges:
+        low, high = world.value(kind.lo, params), world.value(kind.hi, params)
+        if low is not None and high is not None and low > high:
+            world.report.add(
+                rules.EMPTY_RANGE, f"no number is in {low}..{high}" + ("" if scenario is None else f" {where}"), span,
+                f"`{show(kind)}`", why if scenario is not None else [],
+            )  # fmt: skip
+
+
+def _values(condition: t.Expr, params: Mapping[str, int]) -> str:
+    from protocheck.types.walk import everything
+
+    names = dict.fromkeys(e.name for e in everything(condition) if isinstance(e, t.ParamRef))
+    return ", ".join(f"{name} = {params[name]}" for name in names if name in params)

@@ -1,0 +1,790 @@
+"""Statements: what may stand where, what follows from what, and the smaller set of statements the compiler knows.
+
+Spelt out here: ``with``, ``under``, compound assignment, conditions that call, ghost statements in real code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from protocheck.diagnostics import Label, Rule
+from protocheck.ir.expr import Op
+from protocheck.ir.system import LockKind
+from protocheck.source import Span
+from protocheck.syntax import nodes as n
+from protocheck.types import rules
+from protocheck.types import tree as t
+from protocheck.types import types as ty
+from protocheck.types.calls import assigned, check_call, forget, place
+from protocheck.types.expr_check import OPERATORS, Exprs
+from protocheck.types.ranges import INT
+from protocheck.types.scope import RoutineSymbol, StateSymbol, show
+from protocheck.types.type_check import is_int
+
+BOOL = ty.BoolType()
+ERROR = ty.ErrorType()
+
+
+@dataclass
+class _Loop:
+    """A loop around the current statement; ``ghost`` if it stands in ghost code."""
+
+    kind: str  # "loop", "while", "for"
+    ghost: bool
+    left: bool = False  # by a break
+
+
+class Stmts:
+    """Checks the body of one routine, thread or init block."""
+
+    def __init__(self, x: Exprs, *, what: str, result: ty.Type | None = None) -> None:
+        self.x = x
+        self.what = what  # "op", "proc", "thread", "init"
+        self.result = result  # of a routine that has one
+        self.loops: list[_Loop] = []
+        self.live = True
+        self.indivisible = what == "op"
+        self.first = True  # nothing but the first statement of an op or atomic block may block
+        self.routine_ghost = x.mode == "ghost"
+
+    # ------------------------------------------------------------------------------------------------- structure
+
+    def body(self, node: n.Block) -> t.Block:
+        """The whole body; whoever calls looks at ``live`` to see if control reaches its end."""
+        return self.block(node)
+
+    def block(self, node: n.Block) -> t.Block:
+        """A block with a scope of its own."""
+        with self.x.scope():
+            out: list[t.Statement] = []
+            dead = False
+            for k, statement in enumerate(node.statements):
+                if not self.live and not dead:
+                    dead = self.live = True
+                    self.x.error(
+                        rules.UNREACHABLE_CODE, "this is never executed", _head(statement), "control never comes here",
+                        [Label(_head(node.statements[k - 1]), "it goes elsewhere here")], "remove it, or make the way to it",
+                    )  # fmt: skip
+                nxt = node.statements[k + 1] if k + 1 < len(node.statements) else None
+                out.extend(self.statement(statement, nxt))
+                self.first = False
+            self.live = self.live and not dead
+        return t.Block(body=tuple(out), span=node.span)
+
+    def statement(self, node: n.Stmt, after: n.Stmt | None = None) -> list[t.Statement]:
+        """What ``node`` becomes: mostly one statement, more where calls are lifted out of it."""
+        pre: list[t.Statement] = []
+        self.x.pre, self.x.reads = pre, 0
+        done = self._statement(node, after)
+        return [*pre, *done]
+
+    def _statement(self, node: n.Stmt, after: n.Stmt | None) -> list[t.Statement]:
+        x, span = self.x, node.span
+        match node:
+            case n.Block():
+                return [self.block(node)]
+            case n.VarDecl():
+                return self._var(node, after)
+            case n.Let():
+                return self._let(node)
+            case n.Assign():
+                return self._assign(node)
+            case n.ExprStmt() | n.Ignore():
+                return self._call(node)
+            case n.Choose():
+                return self._choose(node)
+            case n.Havoc():
+                return self._havoc(node)
+            case n.If():
+                return self._if(node)
+            case n.While():
+                return self._while(node)
+            case n.Loop():
+                body, left = self._turns(node.body, "loop")
+                self.live = left
+                return [t.While(condition=None, body=body, span=span)]
+            case n.ForIn():
+                return self._for_in(node)
+            case n.ForRange():
+                return self._for_range(node)
+            case n.Break() | n.Continue():
+                return self._leave_loop(node)
+            case n.Retry():
+                return self._retry(node)
+            case n.Return():
+                return self._return(node)
+            case n.Either():
+                return self._either(node)
+            case n.Atomic():
+                self._refuse_in_ghost(span, "`atomic`")
+                with self._as_indivisible():
+                    return [t.Atomic(body=self.block(node.body), span=span)]
+            case n.GhostBlock():
+                if x.mode == "ghost":
+                    return [self.block(node.body)]
+                with x.in_mode("ghost"), self._keeping_live():
+                    return [t.Ghost(body=self.block(node.body), span=span)]
+            case n.With():
+                return self._with(node.locks, node.body, span)
+            case n.Under():
+                inner = node.body if isinstance(node.body, n.Block) else n.Block((node.body,), span=node.body.span)
+                return self._with((node.lock,), inner, span)
+            case n.Acquire() | n.Release() | n.Downgrade() | n.Synchronize():
+                return self._lock_statement(node)
+            case n.Await():
+                if not self._may_block(span, "`await`"):
+                    return []
+                with x.without_calls("in an `await`, which is evaluated at once"):
+                    condition = x.condition(node.cond)
+                    unless = None if node.unless is None else x.condition(node.unless)
+                return [t.Await(condition=condition, idle=node.idle, unless=unless, span=span)]
+            case n.SpinUntil():
+                if not self._may_block(span, "`spin until`"):
+                    return []
+                with x.without_calls("in `spin until`, which is evaluated at once"):
+                    return [t.Await(condition=x.condition(node.cond), spin=True, span=span)]
+            case n.Assert():
+                with x.without_calls("in an assertion"), x.in_mode("claim"):
+                    condition = x.condition(node.cond)
+                message = node.message if node.message is not None else " ".join(node.cond.span.text.split())
+                family = node.family.text if node.family else "assertion"
+                return [t.Assert(condition=condition, message=message, family=family, span=span)]
+            case n.Labeled():
+                self._mark("label", node.label)
+                inner_statements = self.statement(node.statement, after)
+                if not inner_statements:
+                    return []
+                head = inner_statements[0]
+                if head.label:
+                    block = t.Block(body=tuple(inner_statements), label=node.label.text, span=span)
+                    return [block]
+                return [replace(head, label=node.label.text), *inner_statements[1:]]
+            case n.Region():
+                self._mark("region", node.name)
+                self._refuse_in_ghost(span, "a region")
+                return [t.Region(name=node.name.text, body=self.block(node.body), span=span)]
+            case n.Skip():
+                return [t.Skip(span=span)]
+            case n.Halt():
+                self._refuse_in_ghost(span, "`halt`")
+                self.live = False
+                return [t.Halt(span=span)]
+            case n.Bug():
+                self._refuse_in_ghost(span, "`bug`")
+                self.live = False
+                return [t.Bug(message=node.message, span=span)]
+            case n.Stop():
+                return self._stop(node)
+            case n.MightSleep():
+                self._refuse_in_ghost(span, "`might_sleep`")
+                return [t.MightSleep(span=span)]
+            case _:
+                assert_never(node)
+
+    # ------------------------------------------------------------------------------------------- small helpers
+
+    def _refuse_in_ghost(self, span: Span, what: str) -> None:
+        if self.x.mode == "ghost":
+            self.x.error(
+                rules.GHOST_SIDE_EFFECT, f"{what} cannot stand in ghost code", span, "would change the run",
+                mend="ghost code may read anything, branch and loop, and write ghosts",
+            )  # fmt: skip
+
+    def _may_block(self, span: Span, what: str) -> bool:
+        """Whether a statement that can block may stand here; reports it if not."""
+        x = self.x
+        if x.mode == "ghost":
+            self._refuse_in_ghost(span, what)
+            return False
+        if self.what == "init":
+            x.error(
+                rules.BLOCKING, f"{what} cannot stand in `init`", span, "`init` runs before all threads and takes no steps"
+            )
+            return False
+        if self.indivisible and not self.first:
+            x.error(
+                rules.BLOCKING, f"{what} can block in the middle of something indivisible", span,
+                "only the first statement may block", mend="put it first, or use a `proc`",
+            )  # fmt: skip
+            return False
+        return True
+
+    @contextmanager
+    def _as_indivisible(self) -> Iterator[None]:
+        before = self.indivisible, self.first
+        self.first = self.first if self.indivisible else True
+        self.indivisible = True
+        try:
+            yield
+        finally:
+            self.indivisible = before[0]
+            self.first = False
+
+    @contextmanager
+    def _keeping_live(self) -> Iterator[None]:
+        before = self.live
+        try:
+            yield
+        finally:
+            self.live = before
+
+    def _mark(self, what: str, name: n.Ident) -> None:
+        known = self.x.world.marks[what]
+        key = f"{self.x.user[0]}\0{self.x.user[1]}\0{name.text}"
+        if key in known and known[key] != name.span:
+            self.x.error(
+                rules.DUPLICATE_NAME, f"{what} `{name.text}` is used twice here", name.span, "again",
+                [Label(known[key], "the first one")],
+            )  # fmt: skip
+        known[key] = name.span
+
+    def _branch(self, node: n.Block, known: frozenset[int]) -> tuple[t.Block, bool, frozenset[int]]:
+        """A block that is executed with these locals known not to be none; whether it is left at its end, and with what."""
+        x = self.x
+        before = x.narrowed
+        first = self.first
+        x.narrowed = before | known
+        self.live = True
+        block = self.block(node)
+        result = block, self.live, x.narrowed
+        x.narrowed = before
+        self.first = first
+        return result
+
+    def _join(self, ends: Sequence[tuple[bool, frozenset[int]]]) -> None:
+        """Go on where any of these ends goes on, with what is known on all of those."""
+        reached = [known for live, known in ends if live]
+        self.live = bool(reached)
+        if reached:
+            self.x.narrowed = frozenset.intersection(*reached)
+        self.first = False
+
+    # ------------------------------------------------------------------------------------------------ variables
+
+    def _var(self, node: n.VarDecl, after: n.Stmt | None) -> list[t.Statement]:
+        x = self.x
+        kind = None if node.type is None else x.types.local(node.type, x.home)
+        value = None if node.init is None else x.rhs(node.init, kind)
+        if kind is None and value is not None:
+            kind = value.type
+            if is_int(kind):
+                x.error(
+                    rules.UNBOUNDED_LET, f"`var {node.name.text}` needs a range", node.name.span,
+                    "its value will change", mend=f"write `var {node.name.text} : lo..hi = ...`",
+                )  # fmt: skip
+                kind = ERROR
+            kind = self._declarable(kind, node.name)
+        if value is None and kind is not None and not isinstance(after, n.Havoc) and self._needs_value(kind):
+            x.error(
+                rules.MISSING_INITIAL_VALUE, f"`{node.name.text}` needs a value to begin with", node.name.span,
+                f"no member of `{show(kind)}` is the first one", mend=f"write `choose {node.name.text} : {show(kind)};`",
+            )  # fmt: skip
+        local = x.declare(node.name, kind or ERROR, mutable=True)
+        self._learn(local, value)
+        return [t.Declare(local=local, value=value, span=node.span)]
+
+    def _needs_value(self, kind: ty.Type) -> bool:
+        match kind:
+            case ty.ScalarsetType():
+                return True
+            case ty.RecordType():
+                return any(self._needs_value(k) for _, k in kind.fields)
+            case _:
+                return False
+
+    def _declarable(self, kind: ty.Type, name: n.Ident) -> ty.Type:
+        """The type of a local whose type is not written."""
+        if isinstance(kind, ty.NoneType | ty.VoidType):
+            if isinstance(kind, ty.NoneType):
+                self.x.error(
+                    rules.MISSING_TYPE, f"nothing says what type `{name.text}` has", name.span, f"`{show(kind)}` fits many",
+                    mend=f"write `{name.text} : T`",
+                )  # fmt: skip
+            else:
+                self.x.error(rules.TYPE_MISMATCH, f"there is no value for `{name.text}`", name.span, "gives nothing")
+            return ERROR
+        return kind
+
+    def _learn(self, local: t.Local, value: t.Rhs | None) -> None:
+        """A local that was given a value is known not to be none if the value is not."""
+        x = self.x
+        x.narrowed -= {local.number}
+        if not isinstance(local.type, ty.OptionType) or local.ref:
+            return
+        if isinstance(value, t.Wrap):
+            x.narrowed |= {local.number}
+        if isinstance(value, t.LocalRef) and value.local.number in x.narrowed:
+            x.narrowed |= {local.number}
+
+    def _let(self, node: n.Let) -> list[t.Statement]:
+        x = self.x
+        kind = None if node.type is None else x.types.local(node.type, x.home)
+        value = x.rhs(node.init, kind)
+        if kind is None:
+            kind = self._declarable(value.type, node.name)
+            if isinstance(kind, ty.IntType):
+                kind = self._inferred(value, node)
+        local = x.declare(node.name, kind)
+        self._learn(local, value)
+        return [t.Declare(local=local, value=value, span=node.span)]
+
+    def _inferred(self, value: t.Rhs, node: n.Let) -> ty.Type:
+        bounds = None
+        if not isinstance(value, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
+            bounds = self.x.world.bounds(value)
+        if bounds is None:
+            self.x.error(
+                rules.UNBOUNDED_LET, f"the range of `{node.name.text}` is not known", node.name.span,
+                "no finite range can be inferred", [Label(node.init.span, "from this")],
+                f"write `let {node.name.text} : lo..hi = ...`",
+            )  # fmt: skip
+            return ERROR
+        return ty.RangeType(*bounds)
+
+    def _assign(self, node: n.Assign) -> list[t.Statement]:
+        x = self.x
+        ghostly = x.mode == "real" and self._is_ghost_target(node.target)
+        if ghostly:
+            with x.in_mode("ghost"), x.without_calls("in an assignment to a ghost"):
+                done = self._assignment(node)
+            return [t.Ghost(body=t.Block(body=tuple(done), span=node.span), span=node.span)] if done else []
+        return self._assignment(node)
+
+    def _assignment(self, node: n.Assign) -> list[t.Statement]:
+        x = self.x
+        with x.without_calls("in the index of what is assigned"):
+            target = place(x, node.target)
+        x.reads = 0
+        if target is None:
+            x.infer(node.value, None) if not isinstance(node.value, n.Name | n.NoneLit | n.SetLit | n.RecordLit) else None
+            return []
+        if node.op == "=":
+            value = x.rhs(node.value, target.type)
+        else:
+            value = self._compound(node, target)
+        self._written(target, value)
+        return [t.Assign(place=target, value=value, span=node.span)]
+
+    def _compound(self, node: n.Assign, target: t.Place) -> t.Expr:
+        """``x += e`` as ``x = x + e``."""
+        x = self.x
+        op = OPERATORS[node.op[:-1]]
+        if isinstance(target, t.StateRef):
+            x.reads += 1
+        if isinstance(target.type, ty.SetType) and op in (Op.BITOR, Op.BITAND, Op.SUB):
+            other = x.value(node.value, target.type)
+            return t.Apply(op=op, args=(target, other), type=target.type, span=node.span)
+        if not is_int(target.type):
+            other = x.infer(node.value, target.type)
+            if not isinstance(target.type, ty.ErrorType):
+                x.mismatch(target.type, INT, node.target.span)
+            return other
+        other = x.integer(node.value)
+        return x.coerce(t.Apply(op=op, args=(target, other), type=INT, span=node.span), target.type)
+
+    def _written(self, target: t.Place, value: t.Rhs | None) -> None:
+        forget(self.x, target)
+        if isinstance(target, t.LocalRef):
+            self._learn(target.local, value)
+
+    def _is_ghost_target(self, node: n.Expr) -> bool:
+        at = node.operand if isinstance(node, n.Racy) else node
+        while True:
+            symbol = self.x.quiet_path(at)
+            if isinstance(symbol, StateSymbol):
+                return symbol.ghost
+            match at:
+                case n.Index() | n.Member():
+                    at = at.base
+                case _:
+                    return False
+
+    def _havoc(self, node: n.Havoc) -> list[t.Statement]:
+        x = self.x
+        if x.mode == "ghost" or self._is_ghost_target(node.target):
+            x.error(
+                rules.GHOST_SIDE_EFFECT, "a ghost cannot be chosen freely", node.span,
+                "ghosts follow from what the run does", mend="assign a definite value",
+            )  # fmt: skip
+            return []
+        target = place(x, node.target)
+        if target is None:
+            return []
+        self._written(target, None)
+        return [t.Havoc(place=target, span=node.span)]
+
+    # ---------------------------------------------------------------------------------------------------- calls
+
+    def _call(self, node: n.ExprStmt | n.Ignore) -> list[t.Statement]:
+        x, span = self.x, node.span
+        symbol = x.quiet_path(node.call.func)
+        if x.mode == "real" and isinstance(symbol, RoutineSymbol) and symbol.ghost:
+            with x.in_mode("ghost"), x.without_calls("in the arguments of a ghost proc"):
+                call = check_call(x, node.call, None)
+            if not isinstance(call, t.Call):
+                return []
+            self._dropped(node, call)
+            inner = t.CallStmt(call=call, span=span)
+            return [t.Ghost(body=t.Block(body=(inner,), span=span), span=span)]
+        call = check_call(x, node.call, None)
+        if not isinstance(call, t.Call | t.BuiltinCall):
+            if not isinstance(call.type, ty.ErrorType):
+                x.error(
+                    rules.DROPPED_RESULT, "this only computes a value", span, "and nothing is done with it",
+                    mend="use the value, or remove the statement",
+                )  # fmt: skip
+            return []
+        self._dropped(node, call)
+        if isinstance(call, t.BuiltinCall):
+            return [t.Builtin(call=call, span=span)]
+        return [t.CallStmt(call=call, span=span)]
+
+    def _dropped(self, node: n.ExprStmt | n.Ignore, call: t.Call | t.BuiltinCall) -> None:
+        x = self.x
+        void = isinstance(call.type, ty.VoidType | ty.ErrorType)
+        name = call.routine if isinstance(call, t.Call) else call.name
+        if isinstance(node, n.ExprStmt) and not void:
+            why = [Label(x.world.routines[name].span, "declared here")] if name in x.world.routines else []
+            x.error(
+                rules.DROPPED_RESULT, f"the result of `{name}` is dropped", node.call.span,
+                f"it says how it went: `{show(call.type)}`", why, f"test it, or write `ignore {node.call.span.text};`",
+            )  # fmt: skip
+        if isinstance(node, n.Ignore) and isinstance(call.type, ty.VoidType):
+            x.error(
+                rules.DROPPED_RESULT, f"`{name}` has no result to ignore", node.span, "", (), "leave out `ignore`"
+            )
+
+    # ------------------------------------------------------------------------------------------------ branching
+
+    def _if(self, node: n.If) -> list[t.Statement]:
+        x = self.x
+        condition = x.rhs(node.cond, BOOL)
+        base = x.narrowed
+        then, then_live, then_known = self._branch(node.then, x.facts(condition, True))
+        ends = [(then_live, then_known)]
+        x.narrowed = base
+        otherwise = None
+        no = x.facts(condition, False)
+        if node.otherwise is None:
+            ends.append((True, base | no))
+        else:
+            other = node.otherwise
+            block = other if isinstance(other, n.Block) else n.Block((other,), span=other.span)
+            otherwise, live, known = self._branch(block, no)
+            ends.append((live, known))
+        self._join(ends)
+        return [t.If(condition=condition, then=then, otherwise=otherwise, span=node.span)]
+
+    def _either(self, node: n.Either) -> list[t.Statement]:
+        self._refuse_in_ghost(node.span, "`either`")
+        done = [self._branch(branch, frozenset()) for branch in node.branches]
+        self._join([(live, known) for _, live, known in done])
+        return [t.Either(branches=tuple(block for block, _, _ in done), span=node.span)]
+
+    def _choose(self, node: n.Choose) -> list[t.Statement]:
+        x = self.x
+        self._refuse_in_ghost(node.span, "`choose`")
+        kind = x.types.local(node.type, x.home)
+        if isinstance(kind, ty.SnapshotType):
+            x.error(rules.TYPE_MISMATCH, "a snapshot cannot be chosen", node.type.span, mend="take one with `snapshot(v)`")
+            kind = ERROR
+        local = x.declare(node.name, kind)
+        where = None
+        if node.where is not None:
+            with x.without_calls("in the condition of a `choose`, which is evaluated at once"):
+                where = x.condition(node.where)
+        known = frozenset() if where is None else x.facts(where, True)
+        otherwise = None
+        if node.otherwise is not None:
+            hidden = x.scopes[-1].pop(node.name.text, None)
+            otherwise, live, _ = self._branch(node.otherwise, frozenset())
+            if hidden is not None:
+                x.scopes[-1][node.name.text] = hidden
+            if live:
+                x.error(
+                    rules.ELSE_FALLS_THROUGH, f"after this `else`, `{node.name.text}` has no value", node.otherwise.span,
+                    "control goes on after it", [Label(node.name.span, "nothing was chosen")],
+                    "end it with `return`, `continue`, `break`, `retry` or `halt`",
+                )  # fmt: skip
+            self.live = True
+        x.narrowed |= known
+        return [t.Choose(local=local, where=where, otherwise=otherwise, span=node.span)]
+
+    # ---------------------------------------------------------------------------------------------------- loops
+
+    def _turns(self, body: n.Block, kind: str) -> tuple[t.Block, bool]:
+        """The body of a loop; whether the loop is left by a ``break``."""
+        x = self.x
+        names = assigned(body)
+        changed = {
+            local.number for scope in x.scopes for name, local in scope.items() if local.mutable and name in names
+        }
+        base = x.narrowed - changed
+        x.narrowed = base
+        self.loops.append(_Loop(kind, x.mode == "ghost"))
+        self.live = True
+        first, self.first = self.first, False
+        block = self.block(body)
+        self.first = first and False
+        x.narrowed = base
+        return block, self.loops.pop().left
+
+    def _while(self, node: n.While) -> list[t.Statement]:
+        x = self.x
+        outer = x.pre
+        pre: list[t.Statement] = []
+        x.pre = pre
+        names = assigned(node.body)
+        changed = {
+            local.number for scope in x.scopes for name, local in scope.items() if local.mutable and name in names
+        }
+        x.narrowed -= changed
+        condition = x.rhs(node.cond, BOOL)
+        x.pre = outer
+        if isinstance(condition, t.Const) and condition.value and not isinstance(condition.type, ty.ErrorType):
+            body, self.live = self._turns(node.body, "while")
+            return [t.While(condition=None, body=body, span=node.span)]
+        base = x.narrowed
+        x.narrowed = base | x.facts(condition, True)
+        known = x.narrowed
+        self.loops.append(_Loop("while", x.mode == "ghost"))
+        self.live = True
+        self.first = False
+        x.narrowed = known
+        body = self.block(node.body)
+        left = self.loops.pop().left
+        x.narrowed = base if left else base | x.facts(condition, False)
+        self.live = True
+        if not pre and not isinstance(condition, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
+            return [t.While(condition=condition, body=body, span=node.span)]
+        end: t.Statement = t.Break(span=node.cond.span)
+        leave = t.If(
+            condition=condition,
+            then=t.Block(body=(), span=node.cond.span),
+            otherwise=t.Block(body=(end,), span=node.cond.span),
+            span=node.cond.span,
+        )
+        whole = t.Block(body=(*pre, leave, *body.body), span=node.body.span)
+        return [t.While(condition=None, body=whole, span=node.span)]
+
+    def _for_in(self, node: n.ForIn) -> list[t.Statement]:
+        x = self.x
+        if isinstance(node.domain, n.RangeType):
+            lo, hi = node.domain.lo.span.text, node.domain.hi.span.text
+            x.error(
+                rules.BARE_RANGE_LOOP, "a `for` over numbers is written with `..<`", node.domain.span,
+                "is the last one meant?", mend=f"write `for {node.name.text} in {lo} ..< {hi} + 1`",
+            )  # fmt: skip
+        with x.scope():
+            kind, members = x.domain(node.domain)
+            local = x.declare(node.name, kind)
+            where = None
+            if node.where is not None:
+                with x.without_calls("in the condition of a `for`"):
+                    where = x.condition(node.where)
+            if where is not None:
+                x.narrowed |= x.facts(where, True)
+            body, _ = self._turns(node.body, "for")
+        self.live = True
+        return [t.ForEach(local=local, where=where, body=body, domain=members, span=node.span)]
+
+    def _for_range(self, node: n.ForRange) -> list[t.Statement]:
+        x = self.x
+        first, end = x.integer(node.lo), x.integer(node.hi)
+        step = None if node.by is None else x.integer(node.by)
+        kind: ty.Type = ERROR
+        low, high = x.world.bounds(first), x.world.bounds(end)
+        if not any(isinstance(e.type, ty.ErrorType) for e in (first, end)):
+            if low is None or high is None:
+                x.error(
+                    rules.UNBOUNDED_LET, f"the range of `{node.name.text}` is not known", node.name.span,
+                    "the ends of the loop are not bounded", mend="give the ends a type with a range",
+                )  # fmt: skip
+            else:
+                from protocheck.types.ranges import fold, number
+
+                last = fold(Op.SUB, node.hi.span, high[1], number(1, node.hi.span))
+                kind = ty.RangeType(low[0], fold(Op.MAX, node.hi.span, low[0], last))
+                self._never_runs(first, end, node)
+        if isinstance(step, t.Const) and step.value < 1 and is_int(step.type) and node.by is not None:
+            x.error(
+                rules.EMPTY_RANGE, f"a step of {step.value} leads nowhere", node.by.span, "at least 1",
+                mend="write `down` to count downwards",
+            )  # fmt: skip
+        with x.scope():
+            local = x.declare(node.name, kind)
+            body, _ = self._turns(node.body, "for")
+        self.live = True
+        return [
+            t.ForRange(local=local, first=first, end=end, step=step, down=node.down, body=body, span=node.span)
+        ]  # fmt: skip
+
+    def _never_runs(self, first: t.Expr, end: t.Expr, node: n.ForRange) -> None:
+        if isinstance(first, t.Const) and isinstance(end, t.Const) and first.value >= end.value:
+            self.x.error(
+                rules.EMPTY_RANGE, f"no number is in {first.value} ..< {end.value}", Span(
+                    node.span.file, node.lo.span.start, node.hi.span.end
+                ), "the loop never runs", mend="write `down` after the range to count downwards",
+            )  # fmt: skip
+
+    def _leave_loop(self, node: n.Break | n.Continue) -> list[t.Statement]:
+        word = "break" if isinstance(node, n.Break) else "continue"
+        inside = self._loops_here()
+        if not inside:
+            why = "ends the ghost code" if self.loops else "there is no loop around it"
+            self._outside(rules.BREAK_OUTSIDE_LOOP, word, node.span, why)
+        elif word == "break":
+            inside[-1].left = True
+        self.live = False
+        return [t.Break(span=node.span) if word == "break" else t.Continue(span=node.span)]
+
+    def _loops_here(self) -> list[_Loop]:
+        """The loops that can be left from here: ghost code stays in its own."""
+        ghost = self.x.mode == "ghost"
+        return self.loops[-1:] if self.loops and self.loops[-1].ghost == ghost else []
+
+    def _outside(self, rule: Rule, word: str, span: Span, why: str) -> None:
+        mend = "a proc cannot break out of the loop it is called from: return a result and test it" if (
+            self.what in ("proc", "op")
+        ) else ""
+        self.x.error(rule, f"`{word}` outside of a loop", span, why, (), mend)
+
+    def _retry(self, node: n.Retry) -> list[t.Statement]:
+        self._refuse_in_ghost(node.span, "`retry`")
+        if not self.loops:
+            self._outside(rules.RETRY_OUTSIDE_LOOP, "retry", node.span, "there is no turn to try again")
+        elif self.loops[-1].kind == "for":
+            self.x.error(
+                rules.RETRY_OUTSIDE_LOOP, "`retry` in a `for`", node.span, "a turn of a `for` cannot be tried again",
+                mend="put a `loop { }` around what is to be tried again",
+            )  # fmt: skip
+        elif self.indivisible:
+            self.x.error(rules.BLOCKING, "`retry` in the middle of something indivisible", node.span, "it waits")
+        self.live = False
+        return [t.Retry(span=node.span)]
+
+    # -------------------------------------------------------------------------------------------------- leaving
+
+    def _return(self, node: n.Return) -> list[t.Statement]:
+        x = self.x
+        if x.mode == "ghost" and not self.routine_ghost:
+            self._refuse_in_ghost(node.span, "`return`")
+        value = None
+        if self.result is None:
+            if node.value is not None:
+                x.infer(node.value, None)
+                what = {"thread": "a thread", "init": "`init`"}.get(self.what, f"this {self.what}")
+                x.error(
+                    rules.TYPE_MISMATCH, f"{what} has no result", node.value.span, "nobody gets this value",
+                    mend="write `return;`" if self.what in ("thread", "init") else "declare a result: `-> T`",
+                )  # fmt: skip
+        elif node.value is None:
+            x.error(
+                rules.MISSING_RETURN, f"a `{show(self.result)}` must be returned", node.span, "returns nothing",
+                mend="write `return VALUE;`",
+            )  # fmt: skip
+        else:
+            value = x.rhs(node.value, self.result)
+        self.live = False
+        return [t.Return(value=value, span=node.span)]
+
+    def _stop(self, node: n.Stop) -> list[t.Statement]:
+        x = self.x
+        self._refuse_in_ghost(node.span, "`stop`")
+        found = x.thread_path(node.thread)
+        if found is None:
+            return []
+        symbol, index = found
+        if index and len(index) != len(symbol.params):
+            x.error(
+                rules.WRONG_INDEX, f"thread `{symbol.name}` has {len(symbol.params)} index(es), not {len(index)}",
+                node.thread.span, "one instance or all", mend=f"write `stop {symbol.name};` for all",
+            )  # fmt: skip
+            return []
+        values = tuple(x.value(i, p.type) for i, p in zip(index, symbol.params, strict=False))
+        whole = not index and bool(symbol.params)
+        return [t.Stop(thread=symbol.name, index=None if whole else values, span=node.span)]
+
+    # ---------------------------------------------------------------------------------------------------- locks
+
+    def _takes(self, lock: t.LockRef, mode: n.Mode | None, node: n.Node) -> str:
+        self.x.may_take(lock)
+        symbol = self.x.world.locks[lock.lock]
+        if symbol.kind is LockKind.FLAG:
+            self.x.error(
+                rules.WRONG_LOCK_MODE, f"nobody waits for the flag `{symbol.name}`", node.span, "would wait",
+                [self.x.world.declared(symbol)], f"write `if try_acquire {lock.span.text} {{ }} else {{ }}`",
+            )  # fmt: skip
+        return self.x.lock_mode(lock, mode, node)
+
+    def _with(self, uses: Sequence[n.LockUse], body: n.Block, span: Span) -> list[t.Statement]:
+        x = self.x
+        if not self._may_lock(span):
+            x.world.lost_locks = True
+            self.block(body)
+            return []
+        locks = []
+        with x.without_calls("in the index of a lock"):
+            for use in uses:
+                lock = x.lock(use.lock)
+                if lock is None:
+                    x.world.lost_locks = True
+                else:
+                    locks.append((lock, self._takes(lock, use.mode, use)))
+        self.first = False
+        inner = self.block(body)
+        return [t.With(locks=tuple(locks), body=inner, span=span)]
+
+    def _may_lock(self, span: Span) -> bool:
+        return self._may_block(span, "a lock")
+
+    def _lock_statement(self, node: n.Acquire | n.Release | n.Downgrade | n.Synchronize) -> list[t.Statement]:
+        x = self.x
+        every = isinstance(node, n.Acquire | n.Release) and node.every
+        if isinstance(node, n.Acquire | n.Synchronize):
+            if not self._may_lock(node.span):
+                return []
+        else:
+            self._refuse_in_ghost(node.span, "a lock")
+        with x.without_calls("in the index of a lock"):
+            lock = x.lock(node.lock, every=every)
+        if lock is None:
+            x.world.lost_locks = True
+            return []
+        symbol = x.world.locks[lock.lock]
+        match node:
+            case n.Acquire():
+                return [t.Acquire(lock=lock, mode=self._takes(lock, node.mode, node), every=every, span=node.span)]
+            case n.Release():
+                x.may_take(lock)
+                mode = "" if node.mode is None else x.lock_mode(lock, node.mode, node)
+                return [t.Release(lock=lock, mode=mode, every=every, span=node.span)]
+            case n.Downgrade():
+                x.may_take(lock)
+                if symbol.kind is not LockKind.RWSEM:
+                    x.error(
+                        rules.WRONG_LOCK_MODE, f"a {symbol.kind.value} cannot be downgraded", node.span,
+                        "only an rwsem can", [x.world.declared(symbol)],
+                    )  # fmt: skip
+                return [t.Downgrade(lock=lock, span=node.span)]
+            case n.Synchronize():
+                if symbol.kind is not LockKind.SRCU:
+                    x.error(
+                        rules.WRONG_LOCK_MODE, f"a {symbol.kind.value} has no readers to wait for", node.span,
+                        "`synchronize` waits for srcu readers", [x.world.declared(symbol)],
+                    )  # fmt: skip
+                return [t.Synchronize(lock=lock, span=node.span)]
+            case _:
+                assert_never(node)
+
+
+def _head(node: n.Stmt) -> Span:
+    """The first line of a statement: what to point at."""
+    line_end = node.span.file.text.find("\n", node.span.start)
+    end = node.span.end if line_end < 0 else min(node.span.end, line_end)
+    return Span(node.span.file, node.span.start, max(end, node.span.start + 1))
+
+
