@@ -50,6 +50,7 @@ class L:
     index: tuple[Sort, ...] = ()
     fair: bool = True
     order_field: str = ""
+    nest_under: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ class _Compiler:
             entries.append(
                 HeldBy(t.name, t.params, index, Read(held, (*t.params, *index)), Read(queue, (*t.params, *index)))
             )
-        return Lock(lock.name, lock.kind, lock.index, tuple(entries), lock.fair, lock.order_field)
+        users = tuple(entries)
+        return Lock(lock.name, lock.kind, lock.index, users, lock.fair, lock.order_field, None, lock.nest_under)
 
     def others(self, t: T) -> tuple[Param, ...]:
         return tuple(Param(f"other.{t.name}.{p.name}", p.sort) for p in t.params)

@@ -211,8 +211,9 @@ class Lock:
     index: tuple[Sort, ...]
     held: tuple[HeldBy, ...]
     fair: bool = True
-    order_field: str = ""
+    order_field: str = ""  # `nest ... by`: two instances are taken in ascending order of this index
     origin: Origin | None = field(default=None, compare=False, repr=False)
+    nest_under: str = ""  # `nest ... under`: two instances are taken only by who holds this lock
 
     def held_by(self, thread: str) -> HeldBy | None:
         """The entry of thread class ``thread``, if it ever takes this lock."""

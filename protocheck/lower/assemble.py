@@ -494,7 +494,8 @@ class _Compiler:
             held.append(HeldBy(who, params, cell, mode, queued))
         field = next((f for lock, f, _ in self.module.nest_by if lock == name), "")
         fair = self.shared.fair[name]
-        return Lock(name, declaration.kind, index, tuple(held), fair, field, Origin(declaration.span))
+        under = next((outer for inner, outer, _ in self.module.nest_under if inner == name), "")
+        return Lock(name, declaration.kind, index, tuple(held), fair, field, Origin(declaration.span), under)
 
     def variables(self) -> tuple[tuple[Var, ...], tuple[Expr, ...]]:
         found: dict[Var, Expr] = {}

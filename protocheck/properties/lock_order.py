@@ -10,7 +10,7 @@ terms of K. Havelund, "Using runtime analysis to guide model checking of Java pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, islice, product
 
@@ -133,15 +133,15 @@ class Recursion:
 class Nested:
     """Threads take two instances of one class. ``pairs`` are the questions (first, second, question), per instance.
 
-    ``symmetric``: instances are interchangeable, so a pair occurs in both orders or not at all. ``against`` asks for a
-    descending pair where the class declares an order.
+    ``symmetric``: instances are interchangeable, so a pair occurs in both orders or not at all. ``against`` are the
+    questions about what the class declares, each with what it means: a descending pair, a pair without an outer lock.
     """
 
     lock: str
     ways: tuple[Way, ...]
     pairs: tuple[tuple[int, int, int], ...]
     symmetric: bool
-    against: int | None
+    against: tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True)
@@ -207,8 +207,7 @@ class _Planner:
                 decisive[r.stuck] = None
         for n in nested:
             decisive.update((q, None) for _, _, q in n.pairs)
-            if n.against is not None:
-                decisive[n.against] = None
+            decisive.update((q, None) for q, _ in n.against)
         for way in everything:
             for edge, question in way.edges:
                 if (edge.wanted, edge.held) in against:
@@ -456,7 +455,7 @@ class _Planner:
                 for a, b in product(range(len(instances)), repeat=2):
                     if a != b:
                         pairs.append((a, b, self.ask(*self._pair(lock, ways, instances[a], instances[b]))))
-            yield Nested(lock.name, tuple(ways), tuple(pairs), symmetric, self._descending(lock, ways))
+            yield Nested(lock.name, tuple(ways), tuple(pairs), symmetric, tuple(self._declared(lock, ways)))
 
     def _pair(
         self, lock: Lock, ways: Sequence[Way], first: tuple[int, ...], second: tuple[int, ...]
@@ -468,21 +467,32 @@ class _Planner:
             wants = standing.stands_before(self.system, lock, way.sites, who, b)
             yield Case(who.args, and_(who.there, holds(lock, who, a), wants))
 
-    def _descending(self, lock: Lock, ways: Sequence[Way]) -> int | None:
-        """Some thread takes two instances against ``nest ... by``, whose field must ascend."""
-        if not lock.order_field:
-            return None
-        place = _field_position(lock)
-        if place is None:
-            self.notes.append(f"the order of {lock.name} by {lock.order_field} was not checked: no such index")
-            return None
+    def _declared(self, lock: Lock, ways: Sequence[Way]) -> Iterator[tuple[int, str]]:
+        """Two instances taken against what the class declares about them."""
+        outer, inner = self._instances(lock.name, "a"), self._instances(lock.name, "b")
+        if lock.order_field:
+            place = _field_position(lock)
+            if place is None:
+                self.notes.append(f"the order of {lock.name} by {lock.order_field} was not checked: no such index")
+            else:
+                unordered = not_(Apply(Op.LT, (outer[place], inner[place])))
+                text = f"two instances of {lock.name} are taken, and not in ascending order of {lock.order_field}"
+                yield self._taken_while(lock, ways, lambda _: unordered), text
+        if lock.nest_under:
+            above = self.locks[lock.nest_under]
+            index = self._instances(above.name, "g")
+            text = f"two instances of {lock.name} are taken without {above.name}, under which they nest"
+            yield self._taken_while(lock, ways, lambda who: not_(exists(index, holds(above, who, index)))), text
+
+    def _taken_while(self, lock: Lock, ways: Sequence[Way], wrong: Callable[[Someone], Expr]) -> int:
+        """Some thread holds instance ``a`` of ``lock``, wants another one, ``b``, and is ``wrong`` in that."""
         cases = []
         for way in ways:
             who = someone(way.thread, "t")
             outer, inner = self._instances(lock.name, "a"), self._instances(lock.name, "b")
             cond = and_(
                 _differ(outer, inner),
-                not_(Apply(Op.LT, (outer[place], inner[place]))),
+                wrong(who),
                 holds(lock, who, outer),
                 standing.stands_before(self.system, lock, way.sites, who, inner),
             )
@@ -632,12 +642,13 @@ def _rotated(cycle: Sequence[int]) -> list[int]:
 
 
 def _field_position(lock: Lock) -> int | None:
-    """Which index of ``lock`` its declared order is about."""
+    """Which index of ``lock`` its declared order is about: the one of that name, else the only one with an order."""
     for entry in lock.held:
         for place, param in enumerate(entry.index):
-            if param.name == lock.order_field or param.name.endswith(f".{lock.order_field}"):
+            if param.name == lock.order_field:
                 return place
-    return 0 if len(lock.index) == 1 else None
+    ordered = [place for place, sort in enumerate(lock.index) if not isinstance(sort, ScalarSort)]
+    return ordered[0] if len(ordered) == 1 else None
 
 
 def _order_closure(system: System) -> frozenset[tuple[str, str]]:
@@ -967,10 +978,9 @@ class _Conclusion:
             text = f"the declared order is {wanted} before {held}"
             yield from self._against_one((held, wanted), members, [q for _, q in members], text)
         for nested in self.plan.nested:
-            if nested.against is not None:
-                edges = [pair for w in nested.ways for pair in w.edges]
-                text = f"two instances of {nested.lock} are taken, and not in the declared order"
-                yield from self._against_one((nested.lock, nested.lock), edges, [nested.against], text)
+            edges = [pair for w in nested.ways for pair in w.edges]
+            for question, text in nested.against:
+                yield from self._against_one((nested.lock, nested.lock), edges, [question], text)
 
     def _against_one(
         self, locks: tuple[str, str], members: Sequence[tuple[LockEdge, int]], questions: Sequence[int], text: str

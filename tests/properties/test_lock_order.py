@@ -224,6 +224,14 @@ def test_nest_by_index_is_checked() -> None:
         assert kinds(graph) == expected
 
 
+def test_nest_under_is_checked() -> None:
+    """Where two instances may nest only under an outer lock, taking them without it is against the order."""
+    both = [take("m", 0), take("m", 1), drop("m", 0), drop("m", 1)]
+    for body, expected in ((both, ["against order: m -> m"]), (under("all", both), [])):
+        graph, _ = analyse(build([L("all"), L("m", index=(TWO,), nest_under="all")], [T("p", body)]))
+        assert kinds(graph) == expected
+
+
 def test_synchronize_under_a_lock_that_readers_take_is_a_cycle() -> None:
     """A reader that wants m, and m's owner that waits for readers: the SRCU wait closes a cycle."""
     reader = under("srcu", under("m"), mode="read")
