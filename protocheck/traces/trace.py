@@ -6,6 +6,7 @@ from a run that the interpreter has replayed; nothing in it comes from an engine
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -179,9 +180,8 @@ def trace_of(system: System, prop: Property, target: PropertyTarget, run: Run, r
                 switch=number > 1 and movers[number - 2] != who,
             )
         )
-    defaults = words.view(default_state(system))
     initial = tuple(
-        InitialCell(name, value, kind, defaults[name][1] != value) for name, (kind, value) in views[0].items()
+        InitialCell(name, value, kind, words.default(name) != value) for name, (kind, value) in views[0].items()
     )
     return Trace(
         threads=tuple(dict.fromkeys(s.thread for s in steps)),
@@ -220,7 +220,7 @@ def places_of(origin: Origin | None) -> tuple[Place, ...]:
 
 def plain_name(name: str) -> str:
     """``name`` as the author wrote it: without what a compiler appends to keep names apart."""
-    for mark in "#@$":
+    for mark in "#%":
         name = name.split(mark, 1)[0] or name
     return name
 
@@ -238,6 +238,9 @@ class _Words:
         self._thread_of_pc = {t.pc.name: t for t in system.threads}
         self._owner_of_local = {v.name: t for t in system.threads for v in t.locals}
         self._short = _short_names(system)
+        self._full_names = sorted((lock.name for lock in system.locks), key=len, reverse=True)
+        self._default: _View = {}
+        self._default = self.view(default_state(system))
 
     # Names
 
@@ -250,9 +253,6 @@ class _Words:
         """A cell: ``spte[gfn0]``."""
         var = self._vars[cell[0]]
         index = [show_value(s, i) for s, i in zip(var.index, cell[1], strict=True)]
-        owner = self._owner_of_local.get(var.name)
-        if owner is not None and len(self._instances_of(owner)) <= 1:
-            index = index[len(owner.params) :]
         return self._short.get(var.name, plain_name(var.name)) + _index(index)
 
     def lock(self, name: str, index: Sequence[int]) -> str:
@@ -271,10 +271,17 @@ class _Words:
     def _lock(self, name: str) -> Lock | None:
         return next((lock for lock in self.system.locks if lock.name == name), None)
 
-    def _instances_of(self, thread: ThreadClass) -> list[Instance]:
-        return list(instances(self.system, thread, default_state(self.system)))
+    def shortened(self, text: str) -> str:
+        """``text`` with the locks in it named as everywhere else."""
+        for name in self._full_names:
+            text = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w.])", self._short[name], text)
+        return text
 
     # States
+
+    def default(self, name: str) -> str:
+        """The value that what a view calls ``name`` has by default."""
+        return self._default[name][1]
 
     def view(self, state: State) -> _View:
         """What a person may want to know of ``state``: state, ghosts, locals, where threads stand, who holds what."""
@@ -356,7 +363,10 @@ class _Words:
                     yield Change(name, old, value, kind, folded=lock in told)
                 case VarKind.LOCAL:
                     short = name.removesuffix(of_mover)
-                    yield Change(short, old, value, kind, folded=(short, value) in chosen)
+                    # A local that nobody reads any more is set back to its default: no deed of the model.
+                    named = re.search(rf"\b{re.escape(short)}\b", transition.text)
+                    reset = value == self.default(name) and named is None
+                    yield Change(short, old, value, kind, folded=reset or (short, value) in chosen)
                 case _:
                     yield Change(name, old, value, kind)
 
@@ -376,7 +386,7 @@ class _Words:
         if event.act in (Act.WANT, Act.RETRY) and after is not None:
             for b in blocked_in(self.system, after):
                 if b.who == who:
-                    because += [f"{self.instance(other)} {why}" for other, why in b.on]
+                    because += [f"{self.instance(other)} {self.shortened(why)}" for other, why in b.on]
         return LockAct(event.act, self.lock(event.lock, index), self.mode(event.lock, event.mode), tuple(because))
 
     def failure(self, check: Check, before: State, env: Env) -> Failure:
@@ -438,7 +448,12 @@ def _short_names(system: System) -> dict[str, str]:
     short: dict[str, str] = {}
     for name in names:
         if name in locals_of:
-            short[name] = plain_name(name.removeprefix(f"{locals_of[name].name}.").rsplit(".", 1)[-1])
+            own = name.removeprefix(f"{locals_of[name].name}.")
+            actor, _, rest = own.partition(".")
+            own = rest if rest and actor in actors else own
+            # Locals of one name are told apart by what the compiler adds.
+            taken_here = {short[o] for o in short if locals_of.get(o) is locals_of[name]}
+            short[name] = plain_name(own) if plain_name(own) not in taken_here else own
             continue
         actor, _, rest = name.partition(".")
         short[name] = plain_name(rest if rest and actor in actors else name)
@@ -529,10 +544,9 @@ def _deadlock(words: _Words, prop: Property, run: Run, replayed: Replayed) -> En
             shown = words.mode(lock, mode)
             holds.append((words.lock(lock, index) + (f" ({shown})" if shown else ""), since))
         name = words.instance(b.who)
-        what = " and ".join(dict.fromkeys(w.what or "something" for w in waits))
-        members.append(
-            Blocked(name, what, last, tuple((words.instance(o), why) for o, why in b.on), tuple(holds), b.idle)
-        )
+        what = " and ".join(dict.fromkeys(words.shortened(w.what) or "something" for w in waits))
+        reasons = tuple((words.instance(o), words.shortened(why)) for o, why in b.on)
+        members.append(Blocked(name, what, last, reasons, tuple(holds), b.idle))
         places = next((places_of(w.origin) for w in waits if w.origin is not None), ())
         standing.append((name, places[0] if places else None, what))
     cycle = wait_cycle(members)
