@@ -50,7 +50,7 @@ from protocheck.properties import lock_order
 from protocheck.properties.expectations import judge
 from protocheck.properties.families import BUILT_IN, LOCK_ORDER, claims, known_names, members, select
 from protocheck.traces.replay import ReplayFailed, replay
-from protocheck.types import load
+from protocheck.types.check import load
 from protocheck.types.tree import CheckedModule, Expectation
 
 ENGINES = (auto.ENGINE, explore.ENGINE, bmc.ENGINE, ic3.ENGINE, kinduction.ENGINE)

@@ -29,7 +29,7 @@ from protocheck.ir.expr import (
     rebuild,
     substitute,
 )
-from protocheck.ir.sorts import BOOL, OptionSort, RangeSort, Sort, none_of, values_of
+from protocheck.ir.sorts import BOOL, RangeSort, Sort, values_of
 from protocheck.ir.system import (
     HELD_NONE,
     HELD_READ,
@@ -401,7 +401,7 @@ class _Compiler:
                 raws.append((name, raw))
         threads = tuple(self.thread_class(name) for name in self.graphs)
         locks = tuple(self.lock(name) for name in self.module.locks if name in self.holders or name in self.flags)
-        variables, defaults = self.variables()
+        variables, defaults = self.variables(transitions)
         system = System(
             self.module.name,
             tuple(self.instance.scalarsets.values()),
@@ -497,8 +497,15 @@ class _Compiler:
         under = next((outer for inner, outer, _ in self.module.nest_under if inner == name), "")
         return Lock(name, declaration.kind, index, tuple(held), fair, field, Origin(declaration.span), under)
 
-    def variables(self) -> tuple[tuple[Var, ...], tuple[Expr, ...]]:
+    def variables(self, transitions: list[Transition]) -> tuple[tuple[Var, ...], tuple[Expr, ...]]:
+        """All variables with their defaults, without locals that never outlive a step."""
         found: dict[Var, Expr] = {}
+        kept = {u.var for tr in transitions for u in tr.updates}
+        for tr in transitions:
+            used = [tr.guard, *(k.cond for k in tr.checks)]
+            for u in tr.updates:
+                used += [u.value, u.where, *u.index]
+            kept.update(r.var for e in used for r in reads(e))
 
         def add(storage: Storage) -> None:
             for var, value in _leaves(storage, default_value(storage.shape)):
@@ -533,6 +540,9 @@ class _Compiler:
             found[var] = FALSE
         if self.shared.halted is not None:
             found[self.shared.halted] = FALSE
+        gone = [v for v in found if v.kind in (VarKind.LOCAL, VarKind.HIDDEN) and v not in kept]
+        for var in gone:
+            del found[var]
         return tuple(found), tuple(found.values())
 
     def initial(self, s: t.StateDecl) -> Value:
@@ -1011,12 +1021,9 @@ def _mode(write: Expr, read: Expr) -> Expr:
 def _leaves(storage: Storage, value: Value) -> Iterator[tuple[Var, Expr]]:
     """Each variable of ``storage`` with its part of a constant ``value``."""
     match storage.shape:
-        case ScalarShape(sort):
+        case ScalarShape():
             assert storage.var is not None
-            v: Expr = scalar(value)
-            if isinstance(sort, OptionSort) and isinstance(v, Lit) and v.value > none_of(sort):
-                v = Lit(none_of(sort))
-            yield storage.var, v
+            yield storage.var, scalar(value)
         case SetShape(of):
             assert storage.var is not None
             assert isinstance(value, SetValue)

@@ -171,11 +171,15 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Give:
-    """``release``. No step. ``checked``: the structure of the code does not show that it is held."""
+    """``release``. No step. ``checked``: the structure of the code does not show that it is held.
+
+    ``every``: all instances of the array at once.
+    """
 
     lock: t.LockRef
     mode: str
     checked: bool
+    every: bool = False
 
 
 @dataclass(frozen=True)
@@ -1520,10 +1524,7 @@ class _Builder:
             return
         if every:
             kept = tuple(h for h in self.held if not (h.every and h.lock.lock == lock.lock))
-            self.graph.inexact.add(lock.lock)
-            index, heads = self.every(lock, a, span)
-            self.emit(Give(t.LockRef(lock.lock, index, lock.span), mode, len(kept) == len(self.held)), a, span)
-            self.end_every(heads, a, span)
+            self.emit(Give(lock, mode, len(kept) == len(self.held), True), a, span)
             self.held = kept
             return
         lock = self.lock_index(lock, a)

@@ -1,8 +1,8 @@
 """From the flow graph of a thread to its transitions: symbolic execution from each location to the next.
 
 A path begins at a location, makes the choices that belong to the step, executes one step of the language, and runs on
-up to the next step, choice, pending assertion or marked label: section "Steps" of the language reference. Every such path
-is one transition. What the path writes is kept in terms of the state before it, so the result is simultaneous.
+up to the next step, choice, pending assertion or marked label: section "Steps" of the language reference. Every such
+path is one transition. What the path writes is kept in terms of the state before it, so the result is simultaneous.
 """
 
 from __future__ import annotations
@@ -526,6 +526,9 @@ class Stepper:
 
     def release(self, op: flow.Give, p: Path, node: Node) -> None:
         lock = op.lock.lock
+        if op.every:
+            self.release_every(op, p, node)
+            return
         index = self.e.lock_index(op.lock, node.activation, p)
         if lock in self.e.flags:
             p.store.write(self.e.flags[lock], Write(index, FALSE))
@@ -545,6 +548,18 @@ class Stepper:
                 p.store.write(var, Write(mine + self.own, FALSE, mine))
         event = LockEvent(Act.RELEASE, lock, index, self.mode_text(lock, op.mode), node.origin)
         p.events = (*p.events, event)
+
+    def release_every(self, op: flow.Give, p: Path, node: Node) -> None:
+        """All instances at once: nobody can tell in which order they were released."""
+        lock = op.lock.lock
+        sorts = [s for i in self.module.locks[lock].index for s in index_sorts(i, self.e.instance)]
+        binders = tuple(self.e.fresh(s) for s in sorts)
+        var = self.shared.mode(lock, self.name)
+        if op.checked:
+            held = forall(binders, ne(p.store.read(var, self.own + binders), Lit(HELD_NONE)))
+            p.check("lock_misuse", held, f"release of every {lock}, not all are held", node.origin, False, TRUE)
+        p.store.write(var, Write(self.own + binders, Lit(HELD_NONE), binders))
+        p.events = (*p.events, LockEvent(Act.RELEASE, lock, (), self.mode_text(lock, op.mode), node.origin))
 
     def rw(self, lock: str) -> bool:
         return self.module.locks[lock].kind in (LockKind.RWLOCK, LockKind.RWSEM)
@@ -826,7 +841,8 @@ class Stepper:
         lock = op.lock.lock
         index = self.e.lock_index(op.lock, node.activation, p)
         granted = p.copy()
-        if self.assume(granted, self.grantable(lock, op.mode, index, waiting), node, blocking=node.depth > 0 or waiting):
+        free = self.grantable(lock, op.mode, index, waiting)
+        if self.assume(granted, free, node, blocking=node.depth > 0 or waiting):
             self.taken(op, index, granted, node)
             yield granted, node.succ[0]
         if waiting or node.depth > 0 or self.module.locks[lock].kind is LockKind.SRCU:
@@ -1008,8 +1024,6 @@ class Stepper:
                 pass
             case t.Region(_, body):
                 return self.predicated(body, a, p, alive)
-            case t.Choose(local, where, otherwise) if otherwise is None:
-                raise KeyError("choice in ghost code")
             case _:
                 raise KeyError(type(s).__name__)
         return alive
