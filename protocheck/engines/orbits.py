@@ -24,7 +24,9 @@ Mapping: TypeAlias = tuple[tuple[int, ...], ...]
 
 SMALL_GROUP = 48
 MOST_IMAGES = 720
+MOST_POWERS = 256
 CHUNK_BITS = 12
+CHUNK_BITS_OF_SWAPS = 9
 
 
 def interchangeable(system: System, targets: Sequence[PropertyTarget], layout: Layout) -> tuple[ScalarSort, ...]:
@@ -166,6 +168,7 @@ class Orbits:
         self.sorts = tuple(sorts)
         self.order = prod(factorial(len(s.members) - s.named) for s in self.sorts)
         self._places = tuple(self._touched())
+        self._chunk_bits = CHUNK_BITS if self.order <= SMALL_GROUP else CHUNK_BITS_OF_SWAPS
         self._chunks = tuple(self._cut())
         self._keep = ((1 << layout.bits) - 1) & ~sum(p.field.mask << p.shift for p in self._places)
         self.identity: Mapping = tuple(tuple(range(len(s.members))) for s in self.sorts)
@@ -174,6 +177,9 @@ class Orbits:
             self._group = [self._memos(m) for m in self._mappings()]
             self.canon: Callable[[State], State] = self._smallest()
         else:
+            self._bounds = [(s.named, len(s.members)) for s in self.sorts]
+            self._mentions = [self._mentioned(s) for s in self.sorts]
+            self._ranks = [self._first_ranks(s) for s in self.sorts]
             made = [self._signature(k) for k in range(len(self.sorts))]
             self._signatures = [marks for marks, _ in made]
             self._plain = [complete for _, complete in made]
@@ -189,11 +195,28 @@ class Orbits:
                     assert shift is not None
                     yield _Place(field, index, shift)
 
+    def _mentioned(self, sort: ScalarSort) -> set[int]:
+        """The numbers of the scalarsets whose ranks the signatures of ``sort`` depend on."""
+        found: set[int] = set()
+        for field in self.layout.fields.values():
+            related = [scalarset_of(x) for x in (*field.var.index, field.var.sort)]
+            if sort in related:
+                others = related.copy()
+                others.remove(sort)
+                found.update(self.sorts.index(x) for x in others if x is not None and x in self.sorts)
+        return found
+
+    def _first_ranks(self, sort: ScalarSort) -> list[int]:
+        """The rank of every number that may be stored for a member of ``sort``, while nothing is known."""
+        masks = [f.mask for f in self.layout.fields.values() if scalarset_of(f.var.sort) == sort]
+        size = max([len(sort.members) - 1, *masks]) + 1
+        return [sort.named if sort.named <= r < len(sort.members) else r for r in range(size)]
+
     def _cut(self) -> Iterator[tuple[int, int, tuple[_Place, ...]]]:
-        """The places in groups: first bit, mask, places; no group is wider than ``CHUNK_BITS`` unless one cell is."""
+        """The places in groups: first bit, mask, places; no group is wider than ``_chunk_bits`` unless one cell is."""
         group: list[_Place] = []
         for place in sorted(self._places, key=lambda p: p.shift):
-            if group and place.shift + place.field.width - group[0].shift > CHUNK_BITS:
+            if group and place.shift + place.field.width - group[0].shift > self._chunk_bits:
                 yield self._chunk(group)
                 group = []
             group.append(place)
@@ -272,8 +295,11 @@ class Orbits:
             for mapping in self._mappings():
                 if self.act(mapping, state) == wanted:
                     return wanted, mapping
-        images = self._images({state: self.identity})
-        return wanted, images[wanted]
+        settled, swaps, ties = self._settle(state)
+        mapping = self.identity
+        for k, a, b in swaps:
+            mapping = self._then(mapping, k, a, b)
+        return wanted, self._images(settled, ties, mapping)[wanted]
 
     # Larger groups: sort by signature, then try what is left open.
 
@@ -294,36 +320,73 @@ class Orbits:
         return found
 
     def _sorted(self, state: State) -> State:
-        images = self._images({state: self.identity}, track=False)
-        return min(images)
+        settled, _, ties = self._settle(state)
+        return min(self._images(settled, ties, None)) if ties else settled
 
-    def _images(self, images: dict[State, Mapping], track: bool = True) -> dict[State, Mapping]:
-        """The images of one state under all mappings that sort every scalarset's members by signature."""
-        for k, sort in enumerate(self.sorts):
-            first, last = sort.named, len(sort.members)
-            # A signature says nothing of how other members are numbered, so all images have the same ones.
-            marks = self._signatures[k](next(iter(images)))
-            swaps: list[tuple[int, int]] = []
+    def _settle(self, state: State) -> tuple[State, list[tuple[int, int, int]], list[tuple[int, int, int]]]:
+        """Sort the members of every scalarset by what is known of them, again until nothing more is learnt.
+
+        Returns the sorted state, the exchanges made (scalarset, member, member), and the runs of members (scalarset,
+        first, last + 1) that remain open. Whatever is looked at is the same for all states of an orbit: the *rank* of
+        a member is the place of the first one that is like it, and signatures mention members by rank alone.
+        """
+        ranks = [r.copy() for r in self._ranks]
+        swaps: list[tuple[int, int, int]] = []
+        open_ = list(range(len(self.sorts)))
+        waiting = open_.copy()
+        while waiting:
+            k = waiting.pop(0)
+            first, last = self._bounds[k]
+            rank = ranks[k]
+            marks = self._signatures[k](state, *ranks)
+            keys = list(zip(rank[first:last], marks, strict=True))
+            wanted = sorted(keys)
+            if wanted != keys:
+                for place, key in enumerate(wanted):
+                    if keys[place] != key:
+                        now = keys.index(key, place + 1)
+                        state = self._swap(k, first + place, first + now)(state)
+                        swaps.append((k, first + place, first + now))
+                        keys[now] = keys[place]
+            learnt = False
+            before, found, single = None, first, True
+            for place, key in enumerate(wanted, start=first):
+                if key == before:
+                    single = False
+                else:
+                    found, before = place, key
+                if rank[place] != found:
+                    rank[place] = found
+                    learnt = True
+            if single:
+                open_.remove(k)
+            if learnt:
+                waiting += [n for n in open_ if n not in waiting and k in self._mentions[n]]
+        ties: list[tuple[int, int, int]] = []
+        for k in open_:
+            start, last = self._bounds[k]
+            while start < last and not self._plain[k]:
+                end = start + 1
+                while end < last and ranks[k][end] == start:
+                    end += 1
+                # Members whose exchange changes nothing need not be tried.
+                if any(self._swap(k, a, a + 1)(state) != state for a in range(start, end - 1)):
+                    ties.append((k, start, end))
+                start = end
+        return state, swaps, ties
+
+    def _images(self, state: State, ties: list[tuple[int, int, int]], mapping: Mapping | None) -> dict[State, Mapping]:
+        """The images of ``state`` under all permutations within ``ties``, and what leads to each if asked for."""
+        images: dict[State, Mapping] = {state: mapping or ()}
+        for k, first, last in ties:
             for a in range(first, last - 1):
-                b = min(range(a, last), key=lambda i: (marks[i - first], i))
-                if b != a:
-                    swaps.append((a, b))
-                    marks[a - first], marks[b - first] = marks[b - first], marks[a - first]
-            for a, b in swaps:
-                swap = self._swap(k, a, b)
-                images = {swap(s): self._then(m, k, a, b) if track else m for s, m in images.items()}
-            ties = [i for i in range(first, last - 1) if marks[i - first] == marks[i + 1 - first]]
-            if not ties or self._plain[k]:
-                continue
-            for a in range(first, last - 1):
-                same = [b for b in range(a + 1, last) if marks[b - first] == marks[a - first]]
                 grown = dict(images)
-                for b in same:
+                for b in range(a + 1, last):
                     swap = self._swap(k, a, b)
                     for s, m in images.items():
                         t = swap(s)
                         if t not in grown:
-                            grown[t] = self._then(m, k, a, b) if track else m
+                            grown[t] = self._then(m, k, a, b) if mapping else m
                 images = grown
                 if len(images) > MOST_IMAGES:
                     least = min(images)
@@ -334,11 +397,12 @@ class Orbits:
         changed = tuple(b if x == a else a if x == b else x for x in mapping[sort])
         return (*mapping[:sort], changed, *mapping[sort + 1 :])
 
-    def _signature(self, k: int) -> tuple[Callable[[State], list[int]], bool]:
-        """A function that gives each unnamed member of scalarset ``k`` a number, and whether the number says all.
+    def _signature(self, k: int) -> tuple[Callable[..., list[int]], bool]:
+        """A function of a state and the ranks that gives each unnamed member of scalarset ``k`` a number.
 
-        The number is made of the cells of the member, of how often it is stored where, and of what is stored in cells
-        that it shares with others, as far as that does not depend on how unnamed members of any scalarset are numbered.
+        The number is made of the cells of the member, of where it is stored, and of the cells that it shares with
+        others, in all of which members are mentioned by rank. Also returned: whether equal numbers mean that the
+        members can be exchanged without effect.
         """
         mine = self.sorts[k]
         complete = True
@@ -353,54 +417,93 @@ class Orbits:
                 if not field.width or not (at or stored == mine):
                     continue
                 places = [p for p in self._places if p.field is field]
-                symmetric = sum(scalarset_of(sort) in self.sorts for sort in var.index)
-                if stored in self.sorts or symmetric > 1:
+                if stored in self.sorts or sum(scalarset_of(sort) in self.sorts for sort in var.index) > 1:
                     complete = False
                 if stored == mine:
-                    hits = " + ".join(f"(s >> {p.shift} & {field.mask} == {member - field.low})" for p in places)
-                    parts.append((f"({hits})", len(places).bit_length()))
+                    for group in self._groups(places, mine, member):
+                        hit = [f"s >> {p.shift} & {field.mask} == {member}" for p in group]
+                        parts.append(self._sum(group, [("1", h) for h in hit], 2, mine, member, space))
                 for position in at:
-                    groups: dict[str, list[_Place]] = {}
-                    for place in places:
-                        if place.index[position] == member:
-                            groups.setdefault(self._key(mine, member, place), []).append(place)
-                    table = self._classes(field, mine, member)
-                    for key in sorted(groups):
-                        cells = groups[key]
-                        base = len(cells) + 1
-                        name = f"k{len(space)}"
-                        space[name] = table if len(cells) == 1 else tuple(base**c for c in table)
-                        total = " + ".join(f"{name}[s >> {p.shift} & {field.mask}]" for p in cells)
-                        width = (max(table) if len(cells) == 1 else base ** (max(table) + 1)).bit_length()
-                        parts.append((f"({total})", width))
+                    own = [p for p in places if p.index[position] == member]
+                    for group in self._groups(own, mine, member):
+                        told = [(self._class(p, mine, member), "") for p in group]
+                        count = field.mask + 2
+                        parts.append(self._sum(group, told, count, mine, member, space))
             text, shift = [], 0
             for part, width in parts:
                 text.append(f"{part} << {shift}" if shift else part)
                 shift += width
             marks.append(" | ".join(text) or "0")
-        exec(compile(f"def marks(s):\n    return [{', '.join(marks)}]", "<generated signature>", "exec"), space)
+        ranks = ", ".join(f"r{n}" for n in range(len(self.sorts)))
+        source = f"def marks(s, {ranks}):\n    return [{', '.join(marks)}]"
+        exec(compile(source, "<generated signature>", "exec"), space)
         made = space["marks"]
         assert callable(made)
         return made, complete
 
-    def _key(self, mine: ScalarSort, member: int, place: _Place) -> str:
-        """The index of ``place`` as far as it does not name an unnamed member."""
-        words: list[str] = []
+    def _sum(
+        self,
+        group: Sequence[_Place],
+        told: Sequence[tuple[str, str]],
+        count: int,
+        mine: ScalarSort,
+        member: int,
+        space: dict[str, object],
+    ) -> tuple[str, int]:
+        """Code for what ``told`` (a number below ``count``, a condition) says of all of ``group``, and its width.
+
+        Cells that differ in a rank only are not told apart: for each rank and number, how many there are is counted.
+        """
+        if len(group) == 1 and not self._others(group[0], mine, member):
+            number, cond = told[0]
+            return (f"({cond})" if cond else number), (count - 1).bit_length()
+        base = len(group) + 1
+        terms: list[str] = []
+        size = count
+        for place, (number, cond) in zip(group, told, strict=True):
+            size, exponent = count, number
+            for n, i in self._others(place, mine, member):
+                exponent = f"{exponent} + {size} * r{n}[{i}]"
+                size *= len(self._ranks[n])
+            if size > MOST_POWERS:
+                size, exponent = 1, "0"
+            terms.append(f"(w[{exponent}] if {cond} else 0)" if cond else f"w[{exponent}]")
+        name = f"w{base}_{size}"
+        space[name] = tuple(base**e for e in range(size))
+        return "(" + " + ".join(t.replace("w[", f"{name}[") for t in terms) + ")", (base**size).bit_length()
+
+    def _others(self, place: _Place, mine: ScalarSort, member: int) -> list[tuple[int, int]]:
+        """The unnamed members other than ``member`` in the index of ``place``: scalarset number and member."""
+        found: list[tuple[int, int]] = []
         for sort, i in zip(place.field.var.index, place.index, strict=True):
             scalar = scalarset_of(sort)
-            if scalar == mine and i == member:
-                words.append("self")
-            elif scalar is not None and scalar in self.sorts and scalar.named <= i < len(scalar.members):
-                words.append("other")
-            else:
-                words.append(f"{i:+09d}")
-        return " ".join(words)
+            movable = scalar is not None and scalar in self.sorts and scalar.named <= i < len(scalar.members)
+            if scalar is not None and movable and (scalar != mine or i != member):
+                found.append((self.sorts.index(scalar), i))
+        return found
 
-    def _classes(self, field: Field, mine: ScalarSort, member: int) -> tuple[int, ...]:
-        """For each stored number, what may be said about it without naming an unnamed member but ``member``."""
+    def _groups(self, places: Sequence[_Place], mine: ScalarSort, member: int) -> list[list[_Place]]:
+        """``places``, those together whose indexes differ in unnamed members only; always in the same order."""
+        groups: dict[str, list[_Place]] = {}
+        for place in places:
+            words: list[str] = []
+            for sort, i in zip(place.field.var.index, place.index, strict=True):
+                scalar = scalarset_of(sort)
+                if scalar == mine and i == member:
+                    words.append("self")
+                elif scalar is not None and scalar in self.sorts and scalar.named <= i < len(scalar.members):
+                    words.append("other")
+                else:
+                    words.append(f"{i:+09d}")
+            groups.setdefault(" ".join(words), []).append(place)
+        return [groups[key] for key in sorted(groups)]
+
+    def _class(self, place: _Place, mine: ScalarSort, member: int) -> str:
+        """Code for what is stored in ``place``: members by rank, ``member`` itself by a number of its own."""
+        field = place.field
+        raw = f"(s >> {place.shift} & {field.mask})"
         stored = scalarset_of(field.var.sort)
-        raws = range(field.mask + 1)
         if stored is None or stored not in self.sorts:
-            return tuple(raws)
-        fixed = {r: n for n, r in enumerate((r for r in raws if not stored.named <= r < len(stored.members)), start=2)}
-        return tuple(fixed.get(r, 1 if stored == mine and r == member else 0) for r in raws)
+            return raw
+        ranked = f"r{self.sorts.index(stored)}[{raw}]"
+        return f"({field.mask + 1} if {raw} == {member} else {ranked})" if stored == mine else ranked
