@@ -9,6 +9,7 @@ from enum import Enum
 
 from tabulate import tabulate
 
+from protocheck.engines.verdict import Run
 from protocheck.findings import (
     MEMORY_MODEL,
     Broken,
@@ -128,7 +129,11 @@ def _table(report: Report, style: Style) -> list[str]:
     verdict_width = max(24, style.width - name_width - property_width - expected_width - 6)
     rows: list[list[str]] = []
     for scenario in report.scenarios:
-        rows.append(["\n".join(wrap(printable(scenario.name), name_width)), *_about(scenario, verdict_width, style)])
+        name = "\n".join(wrap(printable(scenario.name), name_width))
+        about = _about(scenario, verdict_width, style)
+        if any(about):
+            rows.append([name, *about])
+            name = ""
         for row in groups[id(scenario)]:
             names = "\n".join(wrap(", ".join(row.properties), property_width))
             paint = _paint(row.finding)
@@ -137,7 +142,8 @@ def _table(report: Report, style: Style) -> list[str]:
                 style.paint(line, Paint.GOOD if row.finding.as_expected else Paint.ERROR)
                 for line in wrap(row.expected, expected_width)
             ]
-            rows.append(["", names, "\n".join(verdict), "\n".join(expected)])
+            rows.append([name, names, "\n".join(verdict), "\n".join(expected)])
+            name = ""
         for mismatch in scenario.mismatches:
             words = [style.paint(x, Paint.ERROR) for x in hang("", printable(mismatch.message), verdict_width)]
             expected = [
@@ -208,12 +214,13 @@ def _paint(finding: Finding) -> Paint | None:
 def _sections(
     report: Report, scenario: ScenarioReport, style: Style, traces: Traces, full: bool
 ) -> Iterator[str]:
+    told: dict[Run, str] = {}
     for finding in scenario.findings:
         if finding.as_expected and traces is Traces.UNEXPECTED:
             continue
         graph = _graph(finding, scenario)
         runs = [*_lock_runs(graph, full)] if graph is not None else []
-        if finding.as_expected and finding.evidence is None and not runs and graph is None:
+        if finding.as_expected and finding.evidence is None and not (graph is not None and graph.findings):
             continue
         yield ""
         yield style.paint("=" * min(style.width, 80), Paint.DIM)
@@ -221,14 +228,15 @@ def _sections(
         yield from (style.paint(x, _paint(finding) or Paint.BOLD) for x in wrap(printable(head), style.width))
         if not finding.as_expected:
             yield from hang("", f"expected: {printable(finding.expected)}", style.width)
-            if finding.message and graph is None:
+            if finding.message and graph is None and sentence(finding.outcome) not in finding.message:
                 yield from hang("", printable(finding.message), style.width)
         if not runs:
             trace = trace_of_finding(scenario.system, finding)
-            if trace is not None:
+            if trace is not None and finding.evidence is not None:
+                told.setdefault(finding.evidence.run, finding.name)
                 yield from layout_trace(trace, report.file, style, full).rstrip("\n").split("\n")
         if graph is not None:
-            yield from _lock_section(report, scenario, finding, graph, runs, style, full)
+            yield from _lock_section(report, scenario, graph, runs, told, style, full)
 
 
 def _lock_runs(graph: LockGraph, full: bool) -> Iterator[tuple[str, str, Evidence]]:
@@ -246,9 +254,9 @@ def _lock_runs(graph: LockGraph, full: bool) -> Iterator[tuple[str, str, Evidenc
 def _lock_section(
     report: Report,
     scenario: ScenarioReport,
-    finding: Finding,
     graph: LockGraph,
     runs: Sequence[tuple[str, str, Evidence]],
+    told: dict[Run, str],
     style: Style,
     full: bool,
 ) -> Iterator[str]:
@@ -261,6 +269,10 @@ def _lock_section(
         yield from _edges(found, report.file, style)
         if found.headline in shown and found.evidence is not None:
             yield ""
+            if found.evidence.run in told:
+                yield f"  The run is the one above, of {told[found.evidence.run]}."
+                continue
+            told[found.evidence.run] = found.headline
             yield from _lock_trace(scenario, found.headline, found.explanation, found.evidence, report, style, full)
     for head, explanation, evidence in runs:
         if head not in {f.headline for f in graph.findings}:

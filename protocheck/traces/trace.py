@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import assert_never
 
 from protocheck.engines.verdict import Run
 from protocheck.findings import Blocked, DeadlockExplanation, Evidence, Finding
 from protocheck.ir.expr import Param, VarKind
-from protocheck.ir.interp import Cell, Env, Instance, State, default_state, evaluate, instances, mover, thread_of
+from protocheck.ir.interp import (
+    Cell,
+    Env,
+    Instance,
+    State,
+    deadlock,
+    default_state,
+    evaluate,
+    instances,
+    mover,
+    thread_of,
+)
 from protocheck.ir.interp import blocked as blocked_in
 from protocheck.ir.sorts import show_value, values_of
 from protocheck.ir.system import (
@@ -31,7 +42,6 @@ from protocheck.ir.system import (
     PropertyTarget,
     System,
     Target,
-    ThreadClass,
     Transition,
     Wish,
 )
@@ -205,9 +215,14 @@ def trace_of_finding(system: System | None, finding: Finding) -> Trace | None:
 
 
 def trace_of_lock_evidence(system: System, headline: str, explanation: str, evidence: Evidence) -> Trace:
-    """The run behind one finding about lock order, or behind one edge of the graph."""
-    prop = Property(headline, "lock_order", "built-in", Wish.NEVER, evidence.target, explanation)
-    return trace_of(system, prop, evidence.target, evidence.run, evidence.replayed)
+    """The run behind one finding about lock order, or behind one edge of the graph; a deadlock is told as one."""
+    prop = Property(headline, "lock_order", _LOCKS, Wish.NEVER, evidence.target, explanation)
+    target, replayed = evidence.target, evidence.replayed
+    if isinstance(target, Target) and len(replayed.states) > len(evidence.run.moves):
+        members = deadlock(system, replayed.states[-1])
+        if members:
+            target, replayed = DeadlockTarget(), replace(replayed, blocked=members)
+    return trace_of(system, prop, target, evidence.run, replayed)
 
 
 def places_of(origin: Origin | None) -> tuple[Place, ...]:
@@ -224,6 +239,9 @@ def plain_name(name: str) -> str:
         name = name.split(mark, 1)[0] or name
     return name
 
+
+# The kind of property that stands for a finding about lock order.
+_LOCKS = "lock order"
 
 # What a person sees of a state: for each name its kind and its value as text.
 _View = dict[str, tuple[VarKind, str]]
@@ -513,7 +531,7 @@ def _reached(
         return Ending(
             f"step {len(run.moves)} breaks {prop.name}", prop.claim, _values(shown, env), facts, places_of(prop.origin)
         )
-    headline = {
+    headline = prop.claim if prop.kind == _LOCKS else {
         Wish.NEVER: f"{prop.name} is false {_after(len(run.moves))}",
         Wish.SOMETIMES: f"{prop.name} is reached {_after(len(run.moves))}",
         Wish.NOTED: f"{prop.name} shows {_after(len(run.moves))}",
