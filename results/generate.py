@@ -1,0 +1,133 @@
+"""Writes what the shipped models say: a table in README.md, and under traces/ one run per violation that is expected.
+
+``python results/generate.py`` rewrites the files; with ``--check`` nothing is written, and the exit code is 1 where a
+file differs, is missing, or is left over. Nothing here depends on the machine or the time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT))
+
+from protocheck.check import check_file  # noqa: E402
+from protocheck.findings import Finding, Report, ScenarioReport, Violated, sentence  # noqa: E402
+from protocheck.jobs import Done, run_all  # noqa: E402
+from protocheck.reports.style import Style  # noqa: E402
+from protocheck.reports.table import layout_trace  # noqa: E402
+from protocheck.traces.trace import trace_of_finding  # noqa: E402
+
+HEAD = """\
+# What the shipped models say
+
+Made by `make results`; a test fails when it is not current. Every verdict is for the sizes named with its scenario and
+assumes sequential consistency. A verdict in bold is a violation that the model expects; its run is one click away.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files, or compare them."""
+    made = dict(files())
+    old = set((HERE / "traces").glob("*.txt"))
+    stale = sorted(p for p in old if p not in made)
+    differing = [p for p, text in made.items() if not p.is_file() or p.read_text(encoding="utf-8") != text]
+    if "--check" in arguments:
+        for path in [*differing, *stale]:
+            print(f"{path.relative_to(ROOT)} is not current; `make results` writes it")
+        return 1 if differing or stale else 0
+    for path in stale:
+        path.unlink()
+    for path, text in made.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    print(f"{len(made) - 1} runs and one table written, {len(differing)} of them new or changed")
+    return 0
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """Every generated file with its text."""
+    models = sorted(p for p in (ROOT / "models").rglob("*.pchk") if "lib" not in p.relative_to(ROOT / "models").parts)
+    os.chdir(ROOT)
+    work = [partial(_check, p.relative_to(ROOT)) for p in models]
+    lines = [HEAD]
+    for path, answer in zip(models, run_all(work, os.cpu_count() or 1, lambda _, __: None), strict=True):
+        if not isinstance(answer, Done):
+            raise SystemExit(f"{path.relative_to(ROOT)}: {answer}")
+        report = answer.value
+        lines += _section(report)
+        for scenario, finding in report.findings():
+            if _told(finding):
+                yield HERE / "traces" / _file(report, scenario, finding), _run(report, scenario, finding)
+    yield HERE / "README.md", "\n".join(lines)
+
+
+def _check(path: Path, _: object) -> Report:
+    return check_file(path)
+
+
+def _told(finding: Finding) -> bool:
+    return isinstance(finding.outcome, Violated) and finding.as_expected and finding.evidence is not None
+
+
+def _file(report: Report, scenario: ScenarioReport, finding: Finding) -> str:
+    return f"{report.model}.{scenario.name}.{finding.name}.txt"
+
+
+def _run(report: Report, scenario: ScenarioReport, finding: Finding) -> str:
+    trace = trace_of_finding(scenario.system, finding)
+    assert trace is not None
+    head = f"{report.file}, scenario {scenario.name}: {finding.name}\n{finding.claim}\n"
+    body = layout_trace(trace, report.file, Style(width=110))
+    return f"{head}{sentence(finding.outcome, scenario.instance)}\n{body}"
+
+
+def _section(report: Report) -> Iterator[str]:
+    yield f"## {report.model}\n"
+    yield f"[{report.file}](../{report.file})\n"
+    if report.doc:
+        yield " ".join(report.doc.split()) + "\n"
+    yield "| scenario | property | verdict | as expected |"
+    yield "|---|---|---|---|"
+    for scenario in report.scenarios:
+        with_ = f", with {', '.join(scenario.variants)}" if scenario.variants else ""
+        yield f"| **{scenario.name}** | | {_cell(scenario.instance + with_)} | |"
+        for names, finding in _grouped(scenario):
+            words = _cell(sentence(finding.outcome))
+            if _told(finding):
+                words = f"**[{words}](traces/{_file(report, scenario, finding)})**"
+            yield f"| | {', '.join(names)} | {words} | {'yes' if finding.as_expected else 'NO'} |"
+        for mismatch in scenario.mismatches:
+            yield f"| | | {_cell(mismatch.message)} | NO |"
+    yield ""
+
+
+def _grouped(scenario: ScenarioReport) -> Iterator[tuple[list[str], Finding]]:
+    """Findings in order; those next to each other that say the same as one."""
+    names: list[str] = []
+    last: Finding | None = None
+    for finding in scenario.findings:
+        same = last is not None and not _told(finding) and (last.outcome, last.as_expected) == (
+            finding.outcome,
+            finding.as_expected,
+        )
+        if last is not None and not same:
+            yield names, last
+            names = []
+        names.append(finding.name)
+        last = finding
+    if last is not None:
+        yield names, last
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
