@@ -91,6 +91,7 @@ class Path:
     notes: tuple[str, ...] = ()
     calm: bool = True
     values: dict[int, Meaning] = field(default_factory=dict)
+    turns: dict[int, int] = field(default_factory=dict)  # of loops over members that run within the step
     visits: int = 0
 
     def copy(self) -> Path:
@@ -106,6 +107,7 @@ class Path:
             self.notes,
             self.calm,
             dict(self.values),
+            dict(self.turns),
             self.visits,
         )
 

@@ -591,6 +591,8 @@ class Stepper:
                 yield p, node.succ[0]
             case flow.Set(place, value):
                 if value is None:
+                    if isinstance(place, t.LocalRef):
+                        p.turns[place.local.number] = 0
                     storage, index, _ = self.place(place, a, p)
                     save(storage, index, default_value(storage.shape), p.store, self.e.fresh)
                 else:
@@ -784,6 +786,14 @@ class Stepper:
 
     def members_left(self, p: Path, node: Node) -> Expr:
         assert isinstance(node.op, flow.PickMember)
+        size = 1
+        for s in index_sorts(node.op.local.type, self.e.instance):
+            size *= size_of(s)
+        turns = p.turns.get(node.op.visited.number, -1)
+        if turns >= size:
+            return FALSE
+        if turns >= 0 and node.op.where is None and node.op.domain is None:
+            return TRUE
         binders = tuple(
             self.e.names.fresh(s, node.op.local.name) for s in index_sorts(node.op.local.type, self.e.instance)
         )
@@ -813,7 +823,12 @@ class Stepper:
         a = node.activation
         end = p.copy()
         sorts = index_sorts(op.local.type, self.e.instance)
-        some = p
+        if self.members_left(p, node) == FALSE:
+            yield end, node.succ[1]
+            return
+        some = p.copy()
+        if op.visited.number in some.turns:
+            some.turns[op.visited.number] += 1
         member = tuple(self.param(some, op.local.name, s) for s in sorts)
         cond = self.member_open(some, node, member)
         ordered = not any(isinstance(s, ScalarSort) for s in sorts)
