@@ -60,7 +60,9 @@ def check_call(x: Exprs, node: n.Call, hint: ty.Type | None) -> t.Rhs:
                 return _builtin(x, node, name)
             if name in LATER:
                 return x.error(
-                    rules.NOT_YET_SUPPORTED, f"`{name}` is not supported yet: it comes with {LATER[name]}", node.func.span
+                    rules.NOT_YET_SUPPORTED,
+                    f"`{name}` is not supported yet: it comes with {LATER[name]}",
+                    node.func.span,
                 )
             _arguments_anyway(x, node)
             return x.error(
@@ -75,6 +77,7 @@ def check_call(x: Exprs, node: n.Call, hint: ty.Type | None) -> t.Rhs:
             rules.NOT_A_VALUE, f"`{node.func.span.text}` is {kind_of(symbol)} and cannot be called", node.func.span,
             "not a proc, op or fn", [x.world.declared(symbol)],
         )  # fmt: skip
+    x.world.mentioned.add(symbol.name)
     args = _arguments(x, node, symbol)
     if symbol.kind == "fn":
         if args is None:
@@ -310,7 +313,9 @@ def place(x: Exprs, node: n.Expr) -> t.Place | None:
         local = x.find_local(at.ident.text)
         if local is not None:
             if index:
-                x.error(rules.WRONG_INDEX, f"`{local.name}` has no index", index[-1].span, f"it is `{show(local.type)}`")
+                x.error(
+                    rules.WRONG_INDEX, f"`{local.name}` has no index", index[-1].span, f"it is `{show(local.type)}`"
+                )
                 return None
             return _local_place(x, local, at.span)
     if not isinstance(at, n.Name | n.Member):

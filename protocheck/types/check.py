@@ -134,14 +134,18 @@ class _Checker:
         routines: dict[str, t.Routine] = {}
         for routine in declared.routines:
             if isinstance(routine.node, n.FnDecl):
-                routines[routine.name] = self.fn(routine.name, routine.node, routine.home, routine.params, routine.result)
+                routines[routine.name] = self.fn(
+                    routine.name, routine.node, routine.home, routine.params, routine.result
+                )
         self._refuse_endless_fns(routines)
         requires = tuple(_constant(world, types, r.condition, BOOL, home) for r, home in declared.requires)
         states = {s.name: self.state(s) for s in declared.states}
         locks = {s.name: self.lock(s) for s in declared.locks}
         for routine in declared.routines:
             if isinstance(routine.node, n.RoutineDecl):
-                routines[routine.name] = self.routine(routine, routine.node, routine.home, routine.params, routine.result, "")
+                routines[routine.name] = self.routine(
+                    routine, routine.node, routine.home, routine.params, routine.result, ""
+                )
         threads = {}
         for thread in declared.threads:
             done = self.thread(thread)
@@ -162,7 +166,7 @@ class _Checker:
         )  # fmt: skip
         if not declared.threads:
             world.report.add(
-                rules.NO_THREADS, f"`{header.name.text}` has no thread", header.name.span, "nothing ever happens",
+                rules.MODEL_WITHOUT_THREADS, f"`{header.name.text}` has no thread", header.name.span, "nothing ever happens",
                 mend="write a `thread`, `server`, `environment` or `adversary`",
             )  # fmt: skip
         endless = check_graph(world, checked)
@@ -204,9 +208,7 @@ class _Checker:
 
     # ---------------------------------------------------------------------------------------------------- bodies
 
-    def fn(
-        self, name: str, node: n.FnDecl, home: Home, params: tuple[t.Local, ...], result: ty.Type
-    ) -> t.Routine:
+    def fn(self, name: str, node: n.FnDecl, home: Home, params: tuple[t.Local, ...], result: ty.Type) -> t.Routine:
         """A pure function: its value is an expression over its parameters."""
         x = Exprs(self.world, self.types, home, "pure")
         x.no_call = "in a fn"
@@ -525,7 +527,7 @@ class _Checker:
                 return named[0]
             if len(named) > 1:
                 self.world.report.add(
-                    rules.AMBIGUOUS_LITERAL, f"several actors have a lock `{node.ident.text}`", node.span,
+                    rules.AMBIGUOUS_NAME, f"several actors have a lock `{node.ident.text}`", node.span,
                     "which one is meant?", [Label(s.span) for s in named], f"write `{named[0].name}`",
                 )  # fmt: skip
                 return None
@@ -545,7 +547,7 @@ class _Checker:
                 if outer is not None and inner is not None:
                     if outer is inner:
                         self.world.report.add(
-                            rules.BAD_ORDER, f"`{outer.name}` cannot come before itself", span, "the same lock",
+                            rules.IMPOSSIBLE_ORDER, f"`{outer.name}` cannot come before itself", span, "the same lock",
                             mend="write `nest l by index` to order the instances of an array",
                         )  # fmt: skip
                         continue
@@ -564,7 +566,7 @@ class _Checker:
                         todo.append(nxt)
             if outer in seen:
                 self.world.report.add(
-                    rules.BAD_ORDER, f"`{outer} -> {inner}` contradicts an order declared before", span,
+                    rules.IMPOSSIBLE_ORDER, f"`{outer} -> {inner}` contradicts an order declared before", span,
                     f"`{inner}` already comes before `{outer}`",
                 )  # fmt: skip
                 continue
@@ -591,7 +593,7 @@ class _Checker:
                 continue
             if not lock.index:
                 self.world.report.add(
-                    rules.BAD_ORDER, f"`{lock.name}` is a single lock", node.inner.span, "has no instances to order",
+                    rules.IMPOSSIBLE_ORDER, f"`{lock.name}` is a single lock", node.inner.span, "has no instances to order",
                     [self.world.declared(lock)],
                 )  # fmt: skip
                 continue
@@ -602,7 +604,7 @@ class _Checker:
             kind_by = parts.get(node.by.text)
             if kind_by is None and not (len(lock.index) == 1 and isinstance(lock.index[0], ty.RangeType)):
                 self.world.report.add(
-                    rules.BAD_ORDER, f"`{lock.name}` has no index `{node.by.text}`", node.by.span, "",
+                    rules.IMPOSSIBLE_ORDER, f"`{lock.name}` has no index `{node.by.text}`", node.by.span, "",
                     [self.world.declared(lock)], did_you_mean(node.by.text, parts) or "name it: `lock l : [i : T] mutex;`",
                 )  # fmt: skip
                 continue
@@ -623,5 +625,3 @@ def _same(a: tuple[t.Local, ...], b: tuple[t.Local, ...]) -> bool:
 def _last(block: n.Block) -> Span:
     """The closing brace of a block."""
     return Span(block.span.file, max(block.span.end - 1, block.span.start), block.span.end)
-
-

@@ -87,11 +87,7 @@ def _property(world: World, types: Types, node: n.Property, home: Home) -> t.Pro
         family = node.family.text
     binders: tuple[t.Local, ...] = ()
     condition = x.condition(node.condition)
-    if (
-        isinstance(node, n.Invariant)
-        and isinstance(condition, t.Quantified)
-        and condition.kind is Quantifier.FORALL
-    ):
+    if isinstance(node, n.Invariant) and isinstance(condition, t.Quantified) and condition.kind is Quantifier.FORALL:
         binders, body = condition.binders, condition.body
         if condition.where is not None:
             body = t.Apply(op=Op.IMPLIES, args=(condition.where, body), type=BOOL, span=condition.span)
@@ -152,7 +148,7 @@ class _Claims:
                     assert_never(item)
         if self.module.threads and len(without) == len(self.module.threads):
             self.world.report.add(
-                rules.NO_THREADS, f"scenario `{node.name.text}` leaves out every thread", node.name.span,
+                rules.MODEL_WITHOUT_THREADS, f"scenario `{node.name.text}` leaves out every thread", node.name.span,
                 "nothing ever happens",
             )  # fmt: skip
         self._refuse_contradictions(expectations)
@@ -225,11 +221,15 @@ class _Claims:
         known = [*self.world.threads, *(name.split(".")[-1] for name in self.world.threads)]
         if len(short) > 1:
             mend = f"there are {listing(short)}"
-            self.world.report.add(rules.UNKNOWN_THREAD, f"several threads are called `{text}`", span, "which one?", (), mend)
+            self.world.report.add(
+                rules.UNKNOWN_THREAD, f"several threads are called `{text}`", span, "which one?", (), mend
+            )
         else:
-            what = f"`{text}` is {kind_of(symbol)}, not a thread" if (
-                symbol is not None and not isinstance(symbol, ThreadSymbol)
-            ) else f"unknown thread `{text}`"
+            what = (
+                f"`{text}` is {kind_of(symbol)}, not a thread"
+                if (symbol is not None and not isinstance(symbol, ThreadSymbol))
+                else f"unknown thread `{text}`"
+            )
             self.world.report.add(
                 rules.UNKNOWN_THREAD, what, span,
                 mend=did_you_mean(text, known) or f"there are {listing(self.world.threads)}",
@@ -261,7 +261,7 @@ class _Claims:
             return None
         if node.kind is not None and name != "lock_order":
             report.add(
-                rules.BAD_CLAIM, f"`{node.kind}` is a finding of `lock_order`, not of `{name}`", node.span, "",
+                rules.IMPOSSIBLE_EXPECTATION, f"`{node.kind}` is a finding of `lock_order`, not of `{name}`", node.span, "",
                 mend=f"write `lock_order {node.kind} ...`",
             )  # fmt: skip
             return None
@@ -274,13 +274,11 @@ class _Claims:
         prop = self.names.get(name)
         if node.outcome == "unreachable" and (prop is None or prop.kind != "reachable"):
             report.add(
-                rules.BAD_CLAIM, f"`{name}` cannot be unreachable", node.span, "only a `reachable` property can",
+                rules.IMPOSSIBLE_EXPECTATION, f"`{name}` cannot be unreachable", node.span, "only a `reachable` property can",
                 [Label(prop.span, f"this is {_article(prop.kind)}")] if prop else [], "write `holds` or `violated`",
             )  # fmt: skip
         if (node.steps is not None or node.label is not None) and node.outcome != "violated":
-            report.add(
-                rules.BAD_CLAIM, f"only `violated` has steps and a place, not `{node.outcome}`", node.span, ""
-            )
+            report.add(rules.IMPOSSIBLE_EXPECTATION, f"only `violated` has steps and a place, not `{node.outcome}`", node.span, "")
         return t.Expectation(
             target=name, kind=node.kind or "", outcome=node.outcome, steps=node.steps, at_most=node.at_most, label=label,
             span=node.span,
@@ -292,13 +290,13 @@ class _Claims:
             other = seen.setdefault((e.target, e.kind), e)
             if other is not e:
                 self.world.report.add(
-                    rules.BAD_CLAIM, f"two expectations for `{e.target}`", e.span, "again",
+                    rules.IMPOSSIBLE_EXPECTATION, f"two expectations for `{e.target}`", e.span, "again",
                     [Label(other.span, "the first one")], "keep one of them",
                 )  # fmt: skip
         every = seen.get(("all", ""))
         if every is not None and len(seen) > 1:
             self.world.report.add(
-                rules.BAD_CLAIM, "`all` leaves nothing else to expect", every.span, "names everything",
+                rules.IMPOSSIBLE_EXPECTATION, "`all` leaves nothing else to expect", every.span, "names everything",
                 mend="checks that are not named must hold anyway; or write `others ...`",
             )  # fmt: skip
 
@@ -343,7 +341,11 @@ def _instances(world: World, module: t.CheckedModule, declared: Declared) -> Non
 
 
 def _instance(
-    world: World, module: t.CheckedModule, declared: Declared, params: Mapping[str, int], scenario: t.ScenarioDecl | None
+    world: World,
+    module: t.CheckedModule,
+    declared: Declared,
+    params: Mapping[str, int],
+    scenario: t.ScenarioDecl | None,
 ) -> None:
     where = "with the default values" if scenario is None else f"in scenario `{scenario.name}`"
     why = [] if scenario is None else [Label(scenario.span, "in this scenario")]
@@ -352,7 +354,7 @@ def _instance(
             continue
         if world.value(condition, params) == 0:
             world.report.add(
-                rules.REQUIRE_FAILS, f"what is required is not true {where}", node.condition.span,
+                rules.FAILED_REQUIREMENT, f"what is required is not true {where}", node.condition.span,
                 _values(condition, params), why, "choose other values, or drop the requirement",
             )  # fmt: skip
     for kind, span in world.ranges:

@@ -90,10 +90,10 @@ class _Declarer:
                 case n.ActorDecl():
                     self._actor(item, home, scope, own_actor)
                 case n.AdversaryDecl():
-                    if not self._misplaced(home.library, item, "an adversary", "a library"):
+                    if not self._misplaced(home.library, item, "an adversary", "in a library"):
                         self._adversary(item, home, scope)
                 case n.ParamDecl():
-                    if not self._misplaced(home.library, item, "a `param`", "a library"):
+                    if not self._misplaced(home.library, item, "a `param`", "in a library"):
                         self._param(item, home, scope)
                 case n.Require():
                     self.out.requires.append((item, home))
@@ -102,10 +102,10 @@ class _Declarer:
                 case n.Nest():
                     self.out.nests.append((item, home))
                 case n.Scenario():
-                    if not self._misplaced(home.library, item, "a scenario", "a library"):
+                    if not self._misplaced(home.library, item, "a scenario", "in a library"):
                         self.out.scenarios.append((item, home))
                 case n.Check():
-                    if not self._misplaced(home.library, item, "a `check`", "a library"):
+                    if not self._misplaced(home.library, item, "a `check`", "in a library"):
                         self.out.checks.append((item, home))
                 case _:
                     outside = not home.library
@@ -118,7 +118,7 @@ class _Declarer:
                 "a scenario": "scenarios belong into the model that imports the library",
             }
             self.world.report.add(
-                rules.MISPLACED_DECLARATION, f"{what} cannot stand in {where}", _head(item), "not here",
+                rules.MISPLACED_DECLARATION, f"{what} cannot stand {where}", _head(item), "not here",
                 mend=mends.get(what, ""),
             )  # fmt: skip
         return wrong
@@ -127,26 +127,28 @@ class _Declarer:
         """A declaration in an actor or at the top of a file (``outside``: of a model)."""
         match item:
             case n.StateDecl():
-                self._misplaced(outside and not item.ghost, item, "`state` that is not a ghost", "no actor")
+                self._misplaced(outside and not item.ghost, item, "`state` that is not a ghost", "outside of an actor")
                 state = StateSymbol(home.prefix + item.name.text, item.name.span, home, item)
                 if self._enter(item.name, state, scope):
                     self.world.states[state.name] = state
                     self.out.states.append(state)
             case n.LockDecl():
-                self._misplaced(outside, item, "a lock", "no actor")
+                self._misplaced(outside, item, "a lock", "outside of an actor")
                 lock = LockSymbol(home.prefix + item.name.text, item.name.span, home, item, LockKind(item.kind))
                 if self._enter(item.name, lock, scope):
                     self.world.locks[lock.name] = lock
                     self.out.locks.append(lock)
             case n.RoutineDecl() | n.FnDecl():
                 if isinstance(item, n.RoutineDecl):
-                    self._misplaced(outside and not item.ghost, item, f"{_a(item.kind)} that is not a ghost", "no actor")
+                    self._misplaced(
+                        outside and not item.ghost, item, f"{_a(item.kind)} that is not a ghost", "no actor"
+                    )
                 routine = RoutineSymbol(home.prefix + item.name.text, item.name.span, home, item)
                 if self._enter(item.name, routine, scope):
                     self.world.routines[routine.name] = routine
                     self.out.routines.append(routine)
             case n.ThreadDecl():
-                self._misplaced(outside, item, f"{_a(item.kind)}", "no actor")
+                self._misplaced(outside, item, f"{_a(item.kind)}", "outside of an actor")
                 thread = ThreadSymbol(home.prefix + item.name.text, item.name.span, home, item)
                 if self._enter(item.name, thread, scope):
                     self.world.threads[thread.name] = thread
@@ -294,7 +296,9 @@ class _Declarer:
         given: dict[str, n.Argument] = {}
         for k, arg in enumerate(item.args):
             if arg.name is None and k >= len(header.params):
-                self._bad_import(header, f"`{header.name.text}` takes {len(header.params)} arguments", arg.span, "too many")
+                self._bad_import(
+                    header, f"`{header.name.text}` takes {len(header.params)} arguments", arg.span, "too many"
+                )
                 continue
             name = arg.name.text if arg.name else header.params[k].name.text
             if name not in [p.name.text for p in header.params]:

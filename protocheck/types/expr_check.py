@@ -173,20 +173,20 @@ class Exprs:
             return e if expected is None else self.coerce(e, expected)
         if expected is None or isinstance(found.type, ty.ErrorType):
             return found
+        if not isinstance(found, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
+            return self.coerce(found, expected)
         if isinstance(found.type, ty.OptionType) == isinstance(expected, ty.OptionType) and compatible(
             found.type, expected
         ):
             return found
         return self.coerce(self._lifted(found), expected)
 
-    def _test(self, node: n.Expr, expected: ty.Type | None) -> t.Call | t.BuiltinCall | t.TryAcquire | t.Test | None:
+    def _test(self, node: n.Expr, expected: ty.Type | None) -> t.Rhs | None:
         """``node`` if it is a call, or a call compared or negated; None if it is anything else."""
+        call: t.Rhs | None
         match node:
             case n.Call() if self._callee_is_routine(node):
-                call = check_call(self, node, expected)
-                return call if isinstance(call, t.Call | t.BuiltinCall) else t.Test(
-                    op=Op.NOT, call=_no_call(node.span), type=ERROR, span=node.span
-                )  # fmt: skip
+                return check_call(self, node, expected)
             case n.TryAcquire():
                 return self.try_acquire(node)
             case n.Unary(op="!", operand=n.TryAcquire() | n.Call() as inner) if not (
@@ -208,7 +208,7 @@ class Exprs:
             case _:
                 return None
 
-    def _compared(self, node: n.Binary, call: t.Call | t.BuiltinCall, right: n.Expr) -> t.Test | None:
+    def _compared(self, node: n.Binary, call: t.Call | t.BuiltinCall, right: n.Expr) -> t.Test:
         op = OPERATORS[node.op]
         with self.without_calls("in the other half of a comparison with a call"):
             other = self.infer(right, call.type)
@@ -230,7 +230,9 @@ class Exprs:
     def _has_call(self, node: n.Expr) -> bool:
         match node:
             case n.Call():
-                return self._callee_is_routine(node) or any(self._has_call(a) for a in node.args if not isinstance(a, n.RefArg))
+                return self._callee_is_routine(node) or any(
+                    self._has_call(a) for a in node.args if not isinstance(a, n.RefArg)
+                )
             case n.TryAcquire():
                 return True
             case n.Binary():
@@ -274,7 +276,9 @@ class Exprs:
             case n.NoneLit():
                 return t.NoneLit(type=hint if isinstance(hint, ty.OptionType) else ty.NoneType(), span=span)
             case n.StaleLit():
-                return t.StaleLit(type=hint if isinstance(hint, ty.SnapshotType) else ty.NoneType(stale=True), span=span)
+                return t.StaleLit(
+                    type=hint if isinstance(hint, ty.SnapshotType) else ty.NoneType(stale=True), span=span
+                )
             case n.Name():
                 return self._name(node.ident, hint)
             case n.Member():
@@ -353,7 +357,7 @@ class Exprs:
             return t.Const(value=at or 0, type=known[0], span=ident.span)
         if len(known) > 1 and symbol is None:
             return self.error(
-                rules.AMBIGUOUS_LITERAL, f"`{ident.text}` is a member of {listing(show(k) for k in known)}", ident.span,
+                rules.AMBIGUOUS_NAME, f"`{ident.text}` is a member of {listing(show(k) for k in known)}", ident.span,
                 "which one is meant?", mend=f"write `{show(known[0])}.{ident.text}`",
             )  # fmt: skip
         if symbol is not None:
@@ -418,7 +422,7 @@ class Exprs:
     def _constant(self, symbol: ConstSymbol, span: Span) -> t.Expr:
         if symbol.value is None:
             if symbol.busy:
-                return self.error(rules.RECURSIVE_TYPE, f"constant `{symbol.name}` depends on itself", symbol.span)
+                return self.error(rules.ENDLESS_DEFINITION, f"constant `{symbol.name}` depends on itself", symbol.span)
             symbol.busy = True
             kind = None if symbol.type_node is None else self.types.local(symbol.type_node, symbol.type_home)
             symbol.value = self.types.constant(symbol.node, kind, symbol.home)
@@ -525,7 +529,11 @@ class Exprs:
             return self.possible_none(base)
         else:
             return self.error(
-                rules.UNKNOWN_MEMBER, f"`{show(kind)}` has no fields", node.ident.span, "", [Label(base.span, show(kind))]
+                rules.UNKNOWN_MEMBER,
+                f"`{show(kind)}` has no fields",
+                node.ident.span,
+                "",
+                [Label(base.span, show(kind))],
             )
         if name not in fields:
             return self.error(
@@ -548,7 +556,10 @@ class Exprs:
             inner = self._symbol(symbol, base.span)
         if inner is not None and not isinstance(inner.type, ty.ErrorType):
             self.error(
-                rules.WRONG_INDEX, f"`{base.span.text}` has no index", base.span, f"this is `{show(inner.type)}`, not an array"
+                rules.WRONG_INDEX,
+                f"`{base.span.text}` has no index",
+                base.span,
+                f"this is `{show(inner.type)}`, not an array",
             )
         return t.Const(value=0, type=ERROR, span=node.span)
 
@@ -567,7 +578,9 @@ class Exprs:
 
     def _racy(self, node: n.Racy) -> t.Expr:
         if self.mode in ("constant", "pure", "property"):
-            return self.error(rules.MISPLACED_OPERATOR, "`racy` marks an access in code", node.span, "has no meaning here")
+            return self.error(
+                rules.MISPLACED_OPERATOR, "`racy` marks an access in code", node.span, "has no meaning here"
+            )
         base, index = _spread(node.operand)
         symbol = self.quiet_path(base)
         if not isinstance(symbol, StateSymbol):
@@ -675,7 +688,7 @@ class Exprs:
                 mend="ask `changed(s)`",
             )  # fmt: skip
         elif isinstance(a, ty.NoneType) and isinstance(b, ty.NoneType):
-            self.error(rules.MISSING_TYPE, "nothing says what this `none` is of", left.span, "both sides are `none`")
+            self.error(rules.UNTYPED_LITERAL, "nothing says what this `none` is of", left.span, "both sides are `none`")
         elif isinstance(a, ty.NoneType):
             left = self.coerce(left, b)
         elif isinstance(a, ty.OptionType) and not isinstance(b, ty.OptionType):
@@ -788,7 +801,7 @@ class Exprs:
                     )  # fmt: skip
                     return ERROR, None
                 return ty.ThreadType(symbol.name), None
-            if symbol is None and local is None or isinstance(symbol, TypeSymbol):
+            if (symbol is None and local is None) or isinstance(symbol, TypeSymbol):
                 kind = self.types.resolve(node, self.home)
                 return (kind if self.types.is_index(kind, node.span, "run over") else ERROR), None
             expr: n.Expr = n.Name(node.path[0], span=node.path[0].span)
@@ -828,7 +841,7 @@ class Exprs:
             first = self.plain(self.infer(node.elements[0], None)) if node.elements else None
             if first is None or is_int(first.type) or isinstance(first.type, ty.NoneType):
                 return self.error(
-                    rules.MISSING_TYPE, "nothing says what this is a set of", node.span, "its type is not known",
+                    rules.UNTYPED_LITERAL, "nothing says what this is a set of", node.span, "its type is not known",
                     mend="give the variable a type: `: set of T`",
                 )  # fmt: skip
             if isinstance(first.type, ty.ErrorType):
@@ -843,7 +856,7 @@ class Exprs:
             if isinstance(kind, ty.ErrorType):
                 return t.Const(value=0, type=ERROR, span=node.span)
             return self.error(
-                rules.MISSING_TYPE, "nothing says which record this is", node.span, "its type is not known",
+                rules.UNTYPED_LITERAL, "nothing says which record this is", node.span, "its type is not known",
                 mend="give the variable a type: `: T`",
             )  # fmt: skip
         fields = dict(kind.fields)
@@ -863,7 +876,10 @@ class Exprs:
         missing = [name for name in fields if name not in given]
         if missing:
             return self.error(
-                rules.WRONG_ARGUMENT_COUNT, f"`{show(kind)}` also has {listing(missing)}", node.span, "every field is needed"
+                rules.WRONG_ARGUMENT_COUNT,
+                f"`{show(kind)}` also has {listing(missing)}",
+                node.span,
+                "every field is needed",
             )
         return t.RecordLit(fields=tuple(given[name] for name in fields), type=kind, span=node.span)
 
@@ -925,14 +941,15 @@ class Exprs:
                 f"declare it `pub lock`, or call a `pub proc` of `{symbol.home.owner}` that takes it",
             )  # fmt: skip
 
-    def try_acquire(self, node: n.TryAcquire) -> t.TryAcquire:
+    def try_acquire(self, node: n.TryAcquire) -> t.TryAcquire | t.Const:
         """``try_acquire l read``"""
         lock = self.lock(node.lock)
         if lock is None or self.mode != "real":
             if lock is not None:
                 rule = rules.GHOST_SIDE_EFFECT if self.mode == "ghost" else rules.CALL_IN_CLAIM
                 self.error(rule, "a lock can be taken by real code only", node.span)
-            return t.TryAcquire(lock=t.LockRef("", (), node.span), mode="write", type=ERROR, span=node.span)
+            self.world.lost_locks = True
+            return t.Const(value=0, type=ERROR, span=node.span)
         self.may_take(lock)
         kind = self.world.locks[lock.lock].kind
         if kind is LockKind.SRCU:
@@ -1045,7 +1062,9 @@ class Exprs:
             return self._in_range(e, expected)
         if compatible(have, expected):
             return e
-        if isinstance(have, ty.ScalarsetType) and is_int(expected) or isinstance(expected, ty.ScalarsetType) and is_int(have):
+        if (isinstance(have, ty.ScalarsetType) and is_int(expected)) or (
+            isinstance(expected, ty.ScalarsetType) and is_int(have)
+        ):
             scalarset = have if isinstance(have, ty.ScalarsetType) else expected
             return self.error(
                 rules.BROKEN_SYMMETRY, f"`{show(have)}` where `{show(expected)}` is needed: members of "
@@ -1159,7 +1178,3 @@ def _spread(node: n.Expr) -> tuple[n.Expr, list[n.Expr]]:
         index.append(node.index)
         node = node.base
     return node, index[::-1]
-
-
-def _no_call(span: Span) -> t.Call:
-    return t.Call(routine="", args=(), type=ERROR, span=span)

@@ -338,7 +338,9 @@ class _Walker:
         if known is None:
             return held
         replaced = [
-            v.replacement for v in self.module.variants if v.target == call.routine and isinstance(v.replacement, t.Routine)
+            v.replacement
+            for v in self.module.variants
+            if v.target == call.routine and isinstance(v.replacement, t.Routine)
         ]
         ends = [self.routine(r, call, held, f) for r in (known, *replaced)]
         return _join([h for h in ends if h is not None])
@@ -405,9 +407,7 @@ class _Walker:
             self.quantifier(e, held, f)
         for child in children(e):
             self.reads(child, held, f, at_once)
-        if isinstance(e, t.StateRef):
-            self.access(e, held, f, write=False)
-        elif isinstance(e, t.LocalRef) and e.local.number in f.refs:
+        if isinstance(e, t.StateRef) or (isinstance(e, t.LocalRef) and e.local.number in f.refs):
             self.access(e, held, f, write=False)
         elif isinstance(e, t.Changed) and isinstance(e.snapshot.type, ty.SnapshotType):
             cell = (e.snapshot.type.state, tuple(ANY for _ in e.snapshot.type.index))

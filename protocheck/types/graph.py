@@ -138,7 +138,11 @@ def _refuse_recursion(world: World, calls: dict[str, dict[str, Span]]) -> bool:
                 endless = True
                 circle = [*path[path.index(nxt) :], nxt]
                 span = calls[name][nxt]
-                why = [Label(world.routines[nxt].span, "called again before it has ended")] if nxt in world.routines else []
+                why = (
+                    [Label(world.routines[nxt].span, "called again before it has ended")]
+                    if nxt in world.routines
+                    else []
+                )
                 world.report.add(
                     rules.RECURSIVE_CALL, f"`{nxt}` calls itself", span, " -> ".join(circle), why,
                     "routines are inlined: write a loop",
@@ -197,7 +201,7 @@ def _refuse_blocking(
             call = call_of(rhs_of(s))
             if isinstance(call, t.Call) and call.routine in waiting and not (first and _is_op(module, call.routine)):
                 world.report.add(
-                    rules.BLOCKING, f"`{call.routine}` can wait, and {where}", call.span, "waits in here",
+                    rules.BLOCKING_IN_ONE_STEP, f"`{call.routine}` can wait, and {where}", call.span, "waits in here",
                     [Label(waiting[call.routine], "waits here")], "call it outside",
                 )  # fmt: skip
             if not isinstance(s, t.Block | t.RequiresHeld | t.Assert):
@@ -223,9 +227,7 @@ def _is_op(module: t.CheckedModule, name: str) -> bool:
 
 def _tell_unused(world: World, module: t.CheckedModule, calls: dict[str, dict[str, Span]]) -> None:
     """A private op or proc of the model itself that nobody calls is mentioned."""
-    used = {name for found in calls.values() for name in found}
-    for block in module.init:
-        used |= {c.routine for s in statements(block) if isinstance(c := call_of(rhs_of(s)), t.Call)}
+    used = world.mentioned | {name for found in calls.values() for name in found}
     replaced = {v.target for v in module.variants}
     for name, routine in module.routines.items():
         if routine.kind == "fn" or routine.public or routine.ghost or name in used or name in replaced:

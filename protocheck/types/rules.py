@@ -1,73 +1,1355 @@
-"""x"""
+"""Every fault that the static checks can find, each with the page that ``protocheck explain NAME`` prints.
+
+The examples of a page are whole files. The tests check them: the faulty one must break its own rule, the mended one
+none. Rules that need several files have no examples.
+"""
+
+from __future__ import annotations
+
 from protocheck.diagnostics import Rule, Severity
-AMBIGUOUS_LITERAL = Rule("ambiguous-literal", "")
-BAD_CLAIM = Rule("bad-claim", "")
-BAD_ORDER = Rule("bad-order", "")
-BARE_RANGE_LOOP = Rule("bare-range-loop", "")
-BLOCKING = Rule("blocking", "")
-BREAK_OUTSIDE_LOOP = Rule("break-outside-loop", "")
-BROKEN_SYMMETRY = Rule("broken-symmetry", "")
-CALL_IN_CLAIM = Rule("call-in-claim", "")
-CALL_IN_EXPRESSION = Rule("call-in-expression", "")
-CONFLICTING_VARIANTS = Rule("conflicting-variants", "")
-CYCLIC_IMPORT = Rule("cyclic-import", "")
-DROPPED_RESULT = Rule("dropped-result", "")
-DUPLICATE_NAME = Rule("duplicate-name", "")
-ELSE_FALLS_THROUGH = Rule("else-falls-through", "")
-EMPTY_RANGE = Rule("empty-range", "")
-FOREIGN_WRITE = Rule("foreign-write", "")
-GHOST_READ = Rule("ghost-read", "")
-GHOST_SIDE_EFFECT = Rule("ghost-side-effect", "")
-IMMUTABLE_ASSIGNMENT = Rule("immutable-assignment", "")
-IMPURE_FN = Rule("impure-fn", "")
-INVALID_TARGET = Rule("invalid-target", "")
-LOCK_NOT_HELD = Rule("lock-not-held", "")
-MISPLACED_DECLARATION = Rule("misplaced-declaration", "")
-MISPLACED_NONE = Rule("misplaced-none", "")
-MISPLACED_OPERATOR = Rule("misplaced-operator", "")
-MISPLACED_TYPE = Rule("misplaced-type", "")
-MISSING_IMPORT = Rule("missing-import", "")
-MISSING_INITIAL_VALUE = Rule("missing-initial-value", "")
-MISSING_RETURN = Rule("missing-return", "")
-MISSING_TYPE = Rule("missing-type", "")
-NEVER_CALLED = Rule("never-called", "", severity=Severity.WARNING)
-NOT_AN_INDEX_TYPE = Rule("not-an-index-type", "")
-NOT_A_LOCK = Rule("not-a-lock", "")
-NOT_A_MODEL = Rule("not-a-model", "")
-NOT_A_VALUE = Rule("not-a-value", "")
-NOT_CONSTANT = Rule("not-constant", "")
-NOT_YET_SUPPORTED = Rule("not-yet-supported", "")
-NO_CALLS = Rule("no-calls", "")
-NO_THREADS = Rule("no-threads", "")
-OUT_OF_RANGE = Rule("out-of-range", "")
-POSSIBLE_NONE = Rule("possible-none", "")
-PRIVATE_CALL = Rule("private-call", "")
-PRIVATE_READ = Rule("private-read", "")
-RECURSIVE_CALL = Rule("recursive-call", "")
-RECURSIVE_TYPE = Rule("recursive-type", "")
-REF_MISMATCH = Rule("ref-mismatch", "")
-REQUIRE_FAILS = Rule("require-fails", "")
-RETRY_OUTSIDE_LOOP = Rule("retry-outside-loop", "")
-SHADOWED_NAME = Rule("shadowed-name", "")
-SPINNING_LOOP = Rule("spinning-loop", "", severity=Severity.WARNING)
-TYPE_MISMATCH = Rule("type-mismatch", "")
-UNBOUNDED_LET = Rule("unbounded-let", "")
-UNGUARDED_ACCESS = Rule("unguarded-access", "")
-UNKNOWN_CLAIM = Rule("unknown-claim", "")
-UNKNOWN_LABEL = Rule("unknown-label", "")
-UNKNOWN_MEMBER = Rule("unknown-member", "")
-UNKNOWN_NAME = Rule("unknown-name", "")
-UNKNOWN_PARAMETER = Rule("unknown-parameter", "")
-UNKNOWN_SCENARIO = Rule("unknown-scenario", "")
-UNKNOWN_THREAD = Rule("unknown-thread", "")
-UNKNOWN_TYPE = Rule("unknown-type", "")
-UNKNOWN_VARIANT = Rule("unknown-variant", "")
-UNPROTECTED_QUANTIFIER = Rule("unprotected-quantifier", "")
-UNREACHABLE_CODE = Rule("unreachable-code", "")
-VARIANT_MISMATCH = Rule("variant-mismatch", "")
-VERSION_AS_VALUE = Rule("version-as-value", "")
-WEAK_GUARD = Rule("weak-guard", "")
-WRONG_ARGUMENT_COUNT = Rule("wrong-argument-count", "")
-WRONG_IMPORT_ARGUMENTS = Rule("wrong-import-arguments", "")
-WRONG_INDEX = Rule("wrong-index", "")
-WRONG_LOCK_MODE = Rule("wrong-lock-mode", "")
+from protocheck.syntax.rules import NOT_YET_SUPPORTED
+
+
+def _rule(
+    name: str, summary: str, text: str, faulty: str = "", mended: str = "", severity: Severity = Severity.ERROR
+) -> Rule:
+    page = text.strip()
+    if faulty:
+        page += f"\n\nFaulty:\n\n```pchk\n{_whole(faulty)}\n```\n\nMended:\n\n```pchk\n{_whole(mended)}\n```"
+    return Rule(name, summary, page + "\n", severity)
+
+
+def _whole(text: str) -> str:
+    """An example with the line that every model begins with."""
+    return f"protocol example\n\n{text.strip()}"
+
+
+# ------------------------------------------------------------------------------------------------------------- names
+
+UNKNOWN_NAME = _rule(
+    "unknown-name",
+    "A name that nothing declares.",
+    """
+Every name is declared somewhere: a local before it is used, everything else anywhere in the file. What belongs to
+another actor or to an imported library is written with that name before it (`kvm.present`, `page.populate`).
+""",
+    """
+hypervisor kvm {
+    state present : bool = false;
+    thread main { prezent = true; }
+}
+""",
+    """
+hypervisor kvm {
+    state present : bool = false;
+    thread main { present = true; }
+}
+""",
+)
+
+UNKNOWN_TYPE = _rule(
+    "unknown-type",
+    "A type that nothing declares, or something else where a type belongs.",
+    "Types are `bool`, ranges, enums, and names declared with `type`, here or in an imported library.",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm {
+    state present : [gnf] bool = false;
+    thread main { }
+}
+""",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm {
+    state present : [gfn] bool = false;
+    thread main { }
+}
+""",
+)
+
+UNKNOWN_MEMBER = _rule(
+    "unknown-member",
+    "An actor, import, enum, record or thread has nothing of that name.",
+    "What stands after the dot must be declared inside of what stands before it.",
+    """
+type kind = enum { shared, private }
+hypervisor kvm {
+    state attribute : kind = kind.shard;
+    thread main { }
+}
+""",
+    """
+type kind = enum { shared, private }
+hypervisor kvm {
+    state attribute : kind = kind.shared;
+    thread main { }
+}
+""",
+)
+
+AMBIGUOUS_NAME = _rule(
+    "ambiguous-name",
+    "A name with several meanings where nothing says which one is meant.",
+    """
+Enums may share members. Mostly the expected type tells them apart; where there is none, the type is written before the
+member. The same goes for locks of one name in several actors.
+""",
+    """
+type kind  = enum { none_yet, done }
+type phase = enum { done, waiting }
+hypervisor kvm {
+    state complete : bool = false;
+    thread main { let last = done; complete = last == kind.done; }
+}
+""",
+    """
+type kind  = enum { none_yet, done }
+type phase = enum { done, waiting }
+hypervisor kvm {
+    state complete : bool = false;
+    thread main { let last = kind.done; complete = last == kind.done; }
+}
+""",
+)
+
+DUPLICATE_NAME = _rule(
+    "duplicate-name",
+    "One name is declared twice, or one thing is said twice.",
+    "A second declaration would silently win over the first, or lose to it; so it is refused.",
+    """
+hypervisor kvm {
+    state present : bool = false;
+    lock present : mutex;
+    thread main { }
+}
+""",
+    """
+hypervisor kvm {
+    state present : bool = false;
+    lock present_lock : mutex;
+    thread main { }
+}
+""",
+)
+
+SHADOWED_NAME = _rule(
+    "shadowed-name",
+    "A local hides something else of the same name.",
+    "Two things of one name in one place are told apart by the compiler, but not by readers.",
+    """
+hypervisor kvm {
+    state count_of_pages : 0..3 = 0;
+    thread main { let count_of_pages = 1; }
+}
+""",
+    """
+hypervisor kvm {
+    state count_of_pages : 0..3 = 0;
+    thread main { let wanted = 1; count_of_pages = wanted; }
+}
+""",
+)
+
+NOT_A_VALUE = _rule(
+    "not-a-value",
+    "A lock, type, thread, actor or routine stands where a value or a call belongs.",
+    "Only state, parameters, constants, locals and members of enums and scalarsets have values.",
+    """
+hypervisor kvm {
+    lock mmu_lock : mutex;
+    state busy : bool = false;
+    thread main { busy = mmu_lock; }
+}
+""",
+    """
+hypervisor kvm {
+    lock mmu_lock : mutex;
+    state busy : bool = false;
+    thread main { busy = held(mmu_lock); }
+}
+""",
+)
+
+NOT_A_LOCK = _rule(
+    "not-a-lock",
+    "Something else stands where a lock belongs.",
+    "Only what is declared with `lock` can be taken, released, ordered and guard state.",
+    """
+hypervisor kvm {
+    state mmu_lock : bool = false;
+    thread main { with mmu_lock { } }
+}
+""",
+    """
+hypervisor kvm {
+    lock mmu_lock : mutex;
+    thread main { with mmu_lock { } }
+}
+""",
+)
+
+INVALID_TARGET = _rule(
+    "invalid-target",
+    "Something is assigned that is no variable.",
+    "Only variables, cells of state, and fields of these can be assigned.",
+    """
+param limit : 1..4 = 2
+hypervisor kvm { thread main { limit = 3; } }
+""",
+    """
+param limit : 1..4 = 2
+hypervisor kvm {
+    state left : 0..4 = 0;
+    thread main { left = limit; }
+}
+""",
+)
+
+# ------------------------------------------------------------------------------------------------------------- types
+
+TYPE_MISMATCH = _rule(
+    "type-mismatch",
+    "A value of one type where another is needed.",
+    "Nothing is converted silently: a number is no truth value, and members of one enum are none of another.",
+    """
+hypervisor kvm {
+    state pending : 0..3 = 0;
+    thread main { if pending { pending = 0; } }
+}
+""",
+    """
+hypervisor kvm {
+    state pending : 0..3 = 0;
+    thread main { if pending != 0 { pending = 0; } }
+}
+""",
+)
+
+MISPLACED_NONE = _rule(
+    "misplaced-none",
+    "`none` where the type has no such value.",
+    "Only a type with `?` has the value `none`.",
+    """
+type kind = enum { shared, private }
+hypervisor kvm {
+    state spte : kind = none;
+    thread main { }
+}
+""",
+    """
+type kind = enum { shared, private }
+hypervisor kvm {
+    state spte : kind? = none;
+    thread main { }
+}
+""",
+)
+
+POSSIBLE_NONE = _rule(
+    "possible-none",
+    "A value that may be `none` is used as if it could not be.",
+    """
+A local `p : T?` counts as a `T` after `if p != none`, behind `&&`, `||`, `implies` and `?:`, and after an early return.
+Shared state never does: another thread may change it in between, so copy it first. `p!` is the way to say that it
+cannot be none; that is checked in every run (family `null_deref`).
+""",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm {
+    state root : gfn? = none;
+    state present : [gfn] bool = false;
+    thread main { if root != none { present[root] = true; } }
+}
+""",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm {
+    state root : gfn? = none;
+    state present : [gfn] bool = false;
+    thread main { let r = root; if r != none { present[r] = true; } }
+}
+""",
+)
+
+UNTYPED_LITERAL = _rule(
+    "untyped-literal",
+    "`none`, `{}` or a record stands where nothing says of which type it is.",
+    "Such a value fits many types. Write the type of the variable that it is for.",
+    """
+hypervisor kvm { thread main { let p = none; } }
+""",
+    """
+hypervisor kvm { thread main { let p : bool? = none; } }
+""",
+)
+
+NOT_AN_INDEX_TYPE = _rule(
+    "not-an-index-type",
+    "A type that cannot be counted off is used as an index, or run over.",
+    "Indexes are bool, enums, ranges, scalarsets, and products of those.",
+    """
+hypervisor kvm {
+    state seen : [bool?] bool = false;
+    thread main { }
+}
+""",
+    """
+hypervisor kvm {
+    state seen : [bool] bool = false;
+    thread main { }
+}
+""",
+)
+
+MISPLACED_TYPE = _rule(
+    "misplaced-type",
+    "A type that cannot stand here.",
+    "Arrays and versions exist only as shared state; scalarsets and products need a name of their own.",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm { thread main { var copy : [gfn] bool; } }
+""",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm { thread main { var copy : set of gfn; } }
+""",
+)
+
+ENDLESS_DEFINITION = _rule(
+    "endless-definition",
+    "A type, constant or parameter is defined by itself.",
+    "Everything in a model is finite. To let one object refer to another, store its index.",
+    """
+type node = record { next : node? }
+hypervisor kvm { thread main { } }
+""",
+    """
+type place = scalarset(places in 1..4 = 2)
+type node  = record { next : place? }
+hypervisor kvm { thread main { } }
+""",
+)
+
+NOT_CONSTANT = _rule(
+    "not-constant",
+    "Something that changes stands where a constant is needed.",
+    "Sizes and ranges are fixed before a run begins. They may use parameters, constants and fns.",
+    """
+hypervisor kvm {
+    state used : 0..3 = 0;
+    state left : 0..used = 0;
+    thread main { }
+}
+""",
+    """
+param most : 1..3 = 3
+hypervisor kvm {
+    state used : 0..most = 0;
+    state left : 0..most = 0;
+    thread main { }
+}
+""",
+)
+
+OUT_OF_RANGE = _rule(
+    "out-of-range",
+    "A value that can never fit into the range it is for.",
+    """
+Ranges never wrap. What may leave its range in some runs is checked in every run (family `range`); what leaves it in
+all of them is refused here.
+""",
+    """
+hypervisor kvm {
+    state level : 0..3 = 4;
+    thread main { }
+}
+""",
+    """
+hypervisor kvm {
+    state level : 0..4 = 4;
+    thread main { }
+}
+""",
+)
+
+EMPTY_RANGE = _rule(
+    "empty-range",
+    "A range without any number in it, or too small for what must fit.",
+    "A variable of an empty type has no value, and a loop over an empty range does nothing.",
+    """
+param pages : 1..8 = 1
+hypervisor kvm {
+    state tail : 1..pages - 1 = 1;
+    thread main { }
+}
+""",
+    """
+param pages : 2..8 = 2
+hypervisor kvm {
+    state tail : 1..pages - 1 = 1;
+    thread main { }
+}
+""",
+)
+
+UNBOUNDED_RANGE = _rule(
+    "unbounded-range",
+    "No finite range can be inferred for a variable.",
+    """
+The range of a `let` follows from its value, that of a `var` cannot, since its value will change. Where none follows,
+write it; it is then checked whenever a value is stored.
+""",
+    """
+hypervisor kvm {
+    state level : 0..3 = 0;
+    thread main { var next = 0; next = level; }
+}
+""",
+    """
+hypervisor kvm {
+    state level : 0..3 = 0;
+    thread main { var next : 0..3 = 0; next = level; }
+}
+""",
+)
+
+BROKEN_SYMMETRY = _rule(
+    "broken-symmetry",
+    "A member of a scalarset is ordered, calculated with, or told apart by a number.",
+    """
+Members of a scalarset are interchangeable: only `==` and `!=` apply to them. That is what lets a proof for two pages
+speak of all. Members that play a role get a name (`with BOOT`); where order matters, use a range.
+""",
+    """
+type vcpu = scalarset(vcpus in 1..4 = 2)
+hypervisor kvm {
+    state owner : vcpu? = none;
+    thread run[v : vcpu] { if v < 1 { owner = v; } }
+}
+""",
+    """
+type vcpu = scalarset(vcpus in 1..4 = 2) with BOOT
+hypervisor kvm {
+    state owner : vcpu? = none;
+    thread run[v : vcpu] { if v == BOOT { owner = v; } }
+}
+""",
+)
+
+MISSING_INITIAL_VALUE = _rule(
+    "missing-initial-value",
+    "A variable whose type has no value to begin with.",
+    "Ranges begin with their lowest number, enums with their first member, bool with false. A scalarset has no first member.",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm {
+    state last : gfn;
+    thread main { }
+}
+""",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm {
+    state last : gfn? = none;
+    thread main { }
+}
+""",
+)
+
+WRONG_INDEX = _rule(
+    "wrong-index",
+    "Too few or too many indexes.",
+    "An array is never used as a whole: one cell at a time, one index for each dimension.",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm {
+    state present : [gfn] bool = false;
+    thread main { present = true; }
+}
+""",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm {
+    state present : [gfn] bool = false;
+    thread main { for g in gfn { present[g] = true; } }
+}
+""",
+)
+
+VERSION_AS_VALUE = _rule(
+    "version-as-value",
+    "A version is read or assigned like a number.",
+    """
+A version counts without bound, and only one question can be asked: has it changed since? Counting modulo something
+instead finds false violations.
+""",
+    """
+hypervisor kvm {
+    state sequence : version;
+    thread main { sequence = 1; }
+}
+""",
+    """
+hypervisor kvm {
+    state sequence : version;
+    thread main { bump(sequence); }
+}
+""",
+)
+
+IMMUTABLE_ASSIGNMENT = _rule(
+    "immutable-assignment",
+    "Something is assigned that was given its value for good.",
+    "`let`, parameters, chosen values and the variables of loops are fixed. `var` can change.",
+    """
+hypervisor kvm { thread main { let tries : 0..3 = 0; tries = 1; } }
+""",
+    """
+hypervisor kvm { thread main { var tries : 0..3 = 0; tries = 1; } }
+""",
+)
+
+# ------------------------------------------------------------------------------------------------------------- calls
+
+WRONG_ARGUMENT_COUNT = _rule(
+    "wrong-argument-count",
+    "A call or a record with too few or too many parts.",
+    "Every parameter gets one argument, every field of a record one value.",
+    """
+hypervisor kvm {
+    state level : 0..3 = 0;
+    proc set_level(to : 0..3) { level = to; }
+    thread main { set_level(); }
+}
+""",
+    """
+hypervisor kvm {
+    state level : 0..3 = 0;
+    proc set_level(to : 0..3) { level = to; }
+    thread main { set_level(2); }
+}
+""",
+)
+
+REF_MISMATCH = _rule(
+    "ref-mismatch",
+    "A `ref` too many or too few in a call.",
+    "A `ref` parameter stands for a variable of the caller. The call says so too, so that a reader sees what may change.",
+    """
+hypervisor kvm {
+    proc next(ref n : 0..3) { n = 3; }
+    thread main { var tries : 0..3 = 0; next(tries); }
+}
+""",
+    """
+hypervisor kvm {
+    proc next(ref n : 0..3) { n = 3; }
+    thread main { var tries : 0..3 = 0; next(ref tries); }
+}
+""",
+)
+
+DROPPED_RESULT = _rule(
+    "dropped-result",
+    "The result of a call is not looked at.",
+    "What can fail says so by its result; forgetting to look is a bug in many kernels. `ignore` says it is meant.",
+    """
+firmware rmp {
+    pub op update() -> bool { either { return true; } or { return false; } }
+    thread main { update(); }
+}
+""",
+    """
+firmware rmp {
+    pub op update() -> bool { either { return true; } or { return false; } }
+    thread main { ignore update(); }
+}
+""",
+)
+
+CALL_IN_EXPRESSION = _rule(
+    "call-in-expression",
+    "A call inside of an expression, where it is not clear when it happens.",
+    """
+A call takes steps. It may stand alone, on the right of an assignment, as a condition, or compared with a value. Inside
+of `&&`, `||` and `?:` it might not happen at all, and after other reads these would have to wait for it.
+""",
+    """
+firmware rmp {
+    state on : bool = false;
+    op update() -> bool { return true; }
+    thread main { if on && update() { on = false; } }
+}
+""",
+    """
+firmware rmp {
+    state on : bool = false;
+    op update() -> bool { return true; }
+    thread main { if on { if update() { on = false; } } }
+}
+""",
+)
+
+CALL_IN_CLAIM = _rule(
+    "call-in-claim",
+    "An assertion, property or constant calls something that takes steps.",
+    "Claims look at a state and change nothing. They may use fns.",
+    """
+firmware rmp {
+    state on : bool = false;
+    op is_on() -> bool { return on; }
+    thread main { assert is_on(), "must be on"; }
+}
+""",
+    """
+firmware rmp {
+    state on : bool = true;
+    thread main { assert on, "must be on"; }
+}
+""",
+)
+
+RECURSIVE_CALL = _rule(
+    "recursive-call",
+    "A routine that calls itself, directly or by way of others.",
+    "Routines are copied to where they are called, so a call of itself would never end.",
+    """
+hypervisor kvm {
+    state left : 0..3 = 3;
+    proc drain() { if left > 0 { left -= 1; drain(); } }
+    thread main { drain(); }
+}
+""",
+    """
+hypervisor kvm {
+    state left : 0..3 = 3;
+    proc drain() { while left > 0 { left -= 1; } }
+    thread main { drain(); }
+}
+""",
+)
+
+IMPURE_FN = _rule(
+    "impure-fn",
+    "A fn that reads or changes state.",
+    "A fn is mathematics: its value depends on its arguments alone.",
+    """
+hypervisor kvm {
+    state level : 0..3 = 0;
+    fn above(n : 0..3) -> bool = level > n;
+    thread main { if above(1) { level = 0; } }
+}
+""",
+    """
+hypervisor kvm {
+    state level : 0..3 = 0;
+    fn above(a : 0..3, n : 0..3) -> bool = a > n;
+    thread main { if above(level, 1) { level = 0; } }
+}
+""",
+)
+
+# --------------------------------------------------------------------------------------------------------- ownership
+
+FOREIGN_WRITE = _rule(
+    "foreign-write",
+    "Code of one actor writes the state, or takes a lock, of another.",
+    """
+Ownership goes by where code is written. The hypervisor cannot assign to an entry of the firmware's table; it can only
+execute the instruction that does, with the checks which that instruction makes. Forgetting this is how a model shows a
+run that no machine can do. A `pub lock` may be taken from anywhere.
+""",
+    """
+firmware rmp { pub state assigned : bool = false; pub op assign() { assigned = true; } }
+hypervisor kvm { thread main { rmp.assigned = true; } }
+""",
+    """
+firmware rmp { pub state assigned : bool = false; pub op assign() { assigned = true; } }
+hypervisor kvm { thread main { rmp.assign(); } }
+""",
+)
+
+PRIVATE_READ = _rule(
+    "private-read",
+    "Code of one actor reads state of another that is not `pub`.",
+    "What is private to the firmware cannot be seen by the hypervisor. Ghost code and properties see everything.",
+    """
+firmware rmp { state assigned : bool = false; }
+hypervisor kvm {
+    state mapped : bool = false;
+    thread main { mapped = rmp.assigned; }
+}
+""",
+    """
+firmware rmp { pub state assigned : bool = false; }
+hypervisor kvm {
+    state mapped : bool = false;
+    thread main { mapped = rmp.assigned; }
+}
+""",
+)
+
+PRIVATE_CALL = _rule(
+    "private-call",
+    "Code of one actor calls an op or proc of another that is not `pub`.",
+    "A `pub` routine runs with the rights of its owner in the thread of its caller; all others are internal.",
+    """
+firmware rmp { state on : bool = false; op enable() { on = true; } }
+hypervisor kvm { thread main { rmp.enable(); } }
+""",
+    """
+firmware rmp { state on : bool = false; pub op enable() { on = true; } }
+hypervisor kvm { thread main { rmp.enable(); } }
+""",
+)
+
+GHOST_READ = _rule(
+    "ghost-read",
+    "Real code reads a ghost.",
+    """
+A ghost watches a protocol and must not steer it: without it, the same runs must be possible. It may be read in
+assertions, properties and ghost code.
+""",
+    """
+hypervisor kvm {
+    ghost state populated : bool = false;
+    state present : bool = false;
+    thread main { if !populated { present = true; } }
+}
+""",
+    """
+hypervisor kvm {
+    ghost state populated : bool = false;
+    state present : bool = false;
+    thread main { assert !populated, "twice"; present = true; }
+}
+""",
+)
+
+GHOST_SIDE_EFFECT = _rule(
+    "ghost-side-effect",
+    "Ghost code changes what the real run does.",
+    "Ghost code may read anything, branch and loop, and write ghosts. It takes no locks, waits for nothing, and chooses nothing.",
+    """
+hypervisor kvm {
+    ghost state populated : bool = false;
+    state present : bool = false;
+    thread main { ghost { populated = true; present = true; } }
+}
+""",
+    """
+hypervisor kvm {
+    ghost state populated : bool = false;
+    state present : bool = false;
+    thread main { present = true; ghost { populated = true; } }
+}
+""",
+)
+
+# ------------------------------------------------------------------------------------------------------ control flow
+
+UNREACHABLE_CODE = _rule(
+    "unreachable-code",
+    "Statements that control never comes to.",
+    "They are mostly left over, or show that a `break` or a condition is missing.",
+    """
+hypervisor kvm {
+    state done : bool = false;
+    thread main { loop { done = false; }  done = true; }
+}
+""",
+    """
+hypervisor kvm {
+    state done : bool = false;
+    thread main { loop { done = false; break; }  done = true; }
+}
+""",
+)
+
+MISSING_RETURN = _rule(
+    "missing-return",
+    "A routine with a result can end without giving one.",
+    "Every way through it ends with `return VALUE;`.",
+    """
+hypervisor kvm {
+    state on : bool = false;
+    proc code() -> 0..1 { if on { return 1; } }
+    thread main { if code() == 1 { on = false; } }
+}
+""",
+    """
+hypervisor kvm {
+    state on : bool = false;
+    proc code() -> 0..1 { if on { return 1; } return 0; }
+    thread main { if code() == 1 { on = false; } }
+}
+""",
+)
+
+BREAK_OUTSIDE_LOOP = _rule(
+    "break-outside-loop",
+    "`break` or `continue` where there is no loop to leave.",
+    "A proc cannot leave the loop that it is called from, and ghost code only its own.",
+    """
+hypervisor kvm {
+    proc give_up() { break; }
+    thread main { loop { give_up(); } }
+}
+""",
+    """
+hypervisor kvm {
+    proc give_up() -> bool { return true; }
+    thread main { loop { if give_up() { break; } } }
+}
+""",
+)
+
+RETRY_OUTSIDE_LOOP = _rule(
+    "retry-outside-loop",
+    "`retry` where there is no turn of a `loop` or `while` to try again.",
+    "`retry;` ends a turn that achieved nothing and waits until something it read has changed.",
+    """
+hypervisor kvm {
+    pub state ready : bool = false;
+    thread main { if !ready { retry; } }
+    environment other { loop { ready = true; } }
+}
+""",
+    """
+hypervisor kvm {
+    pub state ready : bool = false;
+    thread main { loop { if !ready { retry; } break; } }
+    environment other { loop { ready = true; } }
+}
+""",
+)
+
+UNCHOSEN_VALUE = _rule(
+    "unchosen-value",
+    "After the `else` of a `choose`, the chosen name has no value.",
+    "The `else` is executed where there is no candidate. It must go elsewhere.",
+    """
+hypervisor kvm {
+    state free : set of 0..3 = {};
+    thread main { choose slot : 0..3 where slot in free else { skip; } free -= {slot}; }
+}
+""",
+    """
+hypervisor kvm {
+    state free : set of 0..3 = {};
+    thread main { choose slot : 0..3 where slot in free else { return; } free -= {slot}; }
+}
+""",
+)
+
+BLOCKING_IN_ONE_STEP = _rule(
+    "blocking-in-one-step",
+    "Something that can wait, in the middle of what is one step.",
+    "An `op` and an `atomic { }` happen at once. Only their first statement may wait. `init` takes no steps at all.",
+    """
+hypervisor kvm {
+    lock mmu_lock : mutex;
+    state done : bool = false;
+    op zap() { done = true; with mmu_lock { done = false; } }
+    thread main { zap(); }
+}
+""",
+    """
+hypervisor kvm {
+    lock mmu_lock : mutex;
+    state done : bool = false;
+    proc zap() { done = true; with mmu_lock { done = false; } }
+    thread main { zap(); }
+}
+""",
+)
+
+SPINNING_LOOP = _rule(
+    "spinning-loop",
+    "A turn of a loop reads shared state and changes nothing.",
+    """
+Such a loop waits without saying so: it makes runs longer, and a deadlock invisible. `await e;` waits for a condition;
+`retry;` ends a turn that achieved nothing and waits until something it read has changed.
+""",
+    """
+hypervisor kvm {
+    state ready : bool = false;
+    thread main { loop { if ready { break; } } }
+    environment other { loop { ready = true; } }
+}
+""",
+    """
+hypervisor kvm {
+    state ready : bool = false;
+    thread main { await ready; }
+    environment other { loop { ready = true; } }
+}
+""",
+    Severity.WARNING,
+)
+
+NEVER_CALLED = _rule(
+    "never-called",
+    "A private op or proc that nobody calls.",
+    "It is not part of any run. Perhaps a call is missing.",
+    """
+hypervisor kvm {
+    state on : bool = false;
+    proc enable() { on = true; }
+    thread main { on = false; }
+}
+""",
+    """
+hypervisor kvm {
+    state on : bool = false;
+    proc enable() { on = true; }
+    thread main { enable(); }
+}
+""",
+    Severity.WARNING,
+)
+
+# ------------------------------------------------------------------------------------------------------------- locks
+
+UNGUARDED_ACCESS = _rule(
+    "unguarded-access",
+    "State is touched without the lock that guards it.",
+    """
+`guarded_by l` promises that `l` is held. Reported here is what breaks the promise on every way to the access; what
+breaks it on some way only is checked in every run. `racy(x)` exempts one access, and the verdict lists it.
+""",
+    """
+hypervisor kvm {
+    lock mmu_lock : mutex;
+    state spte : bool = false guarded_by mmu_lock;
+    thread main { spte = true; }
+}
+""",
+    """
+hypervisor kvm {
+    lock mmu_lock : mutex;
+    state spte : bool = false guarded_by mmu_lock;
+    thread main { with mmu_lock { spte = true; } }
+}
+""",
+)
+
+LOCK_NOT_HELD = _rule(
+    "lock-not-held",
+    "A lock is released, downgraded or required that is held on no way here.",
+    "`requires held(l)` and `release l;` rely on an `acquire` before them.",
+    """
+hypervisor kvm {
+    lock mmu_lock : mutex;
+    state spte : bool = false;
+    proc zap() requires held(mmu_lock) { spte = false; }
+    thread main { zap(); }
+}
+""",
+    """
+hypervisor kvm {
+    lock mmu_lock : mutex;
+    state spte : bool = false;
+    proc zap() requires held(mmu_lock) { spte = false; }
+    thread main { with mmu_lock { zap(); } }
+}
+""",
+)
+
+WRONG_LOCK_MODE = _rule(
+    "wrong-lock-mode",
+    "A lock is used in a way that its kind does not have.",
+    """
+`rwlock` and `rwsem` have `read` and `write`; an `srcu` has readers, and writers `synchronize`; a `flag` can only be
+tried; all others are held by one thread at a time. Only an `rwsem` can be downgraded.
+""",
+    """
+hypervisor kvm {
+    lock mmu_lock : spinlock;
+    thread main { with mmu_lock read { } }
+}
+""",
+    """
+hypervisor kvm {
+    lock mmu_lock : rwlock;
+    thread main { with mmu_lock read { } }
+}
+""",
+)
+
+WEAK_GUARD = _rule(
+    "weak-guard",
+    "A guard that does not keep writers apart, or asks for more than it needs.",
+    """
+To write, all locks of the guard must be held (`write: a && b`); to read, one of them is enough (`read: a || b`). With
+`write: a || b` two writers could hold different locks and meet.
+""",
+    """
+hypervisor kvm {
+    lock a : mutex;
+    lock b : mutex;
+    state x : bool = false guarded_by write: a || b, read: any;
+    thread main { with a, b { x = true; } }
+}
+""",
+    """
+hypervisor kvm {
+    lock a : mutex;
+    lock b : mutex;
+    state x : bool = false guarded_by write: a && b, read: a || b;
+    thread main { with a, b { x = true; } }
+}
+""",
+)
+
+UNPROTECTED_QUANTIFIER = _rule(
+    "unprotected-quantifier",
+    "A quantifier or `count` reads many cells that other threads may write.",
+    """
+Real code reads them one by one, and others step in between. Hold the lock that guards them, write the loop that the
+code has, or claim with `atomic { }` that it happens at once; the verdict then says so.
+""",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm {
+    state present : [gfn] bool = false;
+    state all_there : bool = false;
+    thread look { all_there = forall g in gfn : present[g]; }
+    environment fault { loop { choose g : gfn; present[g] = true; } }
+}
+""",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm {
+    state present : [gfn] bool = false;
+    state all_there : bool = false;
+    thread look { atomic { all_there = forall g in gfn : present[g]; } }
+    environment fault { loop { choose g : gfn; present[g] = true; } }
+}
+""",
+)
+
+IMPOSSIBLE_ORDER = _rule(
+    "impossible-order",
+    "A declared lock order that contradicts itself or has no meaning.",
+    "`order a -> b` says that b is taken inside of a, and never the other way round.",
+    """
+order a -> b
+order b -> a
+hypervisor kvm {
+    lock a : mutex;
+    lock b : mutex;
+    thread main { with a, b { } }
+}
+""",
+    """
+order a -> b
+hypervisor kvm {
+    lock a : mutex;
+    lock b : mutex;
+    thread main { with a, b { } }
+}
+""",
+)
+
+# ------------------------------------------------------------------------------------------ declarations and variants
+
+MISPLACED_DECLARATION = _rule(
+    "misplaced-declaration",
+    "A declaration where it cannot stand.",
+    "State, locks, ops, procs and threads belong to an actor; only ghosts may stand outside of one. Scenarios belong to models.",
+    """
+state present : bool = false;
+hypervisor kvm { thread main { } }
+""",
+    """
+hypervisor kvm {
+    state present : bool = false;
+    thread main { present = true; }
+}
+""",
+)
+
+MISPLACED_OPERATOR = _rule(
+    "misplaced-operator",
+    "An operator that has no meaning here.",
+    """
+`old` belongs into `transition` properties; `at`, `in`, `finished` and names of threads into properties; `racy` to
+accesses of state in code; `requires` speaks of `held(...)` only.
+""",
+    """
+hypervisor kvm {
+    state level : 0..3 = 0;
+    thread main { level = 1; }
+}
+invariant rising: old(kvm.level) <= kvm.level;
+""",
+    """
+hypervisor kvm {
+    state level : 0..3 = 0;
+    thread main { level = 1; }
+}
+transition rising: old(kvm.level) <= kvm.level;
+""",
+)
+
+VARIANT_MISMATCH = _rule(
+    "variant-mismatch",
+    "A variant that does not look like what it replaces.",
+    "A variant replaces a whole proc, op, fn or thread. Its kind, its parameters and its result must be the same.",
+    """
+hypervisor kvm {
+    state level : 0..3 = 0;
+    proc set_level(to : 0..3) { level = to; }
+    variant fixed of proc set_level() { level = 0; }
+    thread main { set_level(1); }
+}
+""",
+    """
+hypervisor kvm {
+    state level : 0..3 = 0;
+    proc set_level(to : 0..3) { level = to; }
+    variant fixed of proc set_level(to : 0..3) { level = 0; }
+    thread main { set_level(1); }
+}
+""",
+)
+
+MODEL_WITHOUT_THREADS = _rule(
+    "model-without-threads",
+    "A model, or a scenario of it, in which nothing ever happens.",
+    "Without a thread there are no steps, and everything that is claimed would hold for nothing.",
+    """
+hypervisor kvm { state present : bool = false; }
+""",
+    """
+hypervisor kvm {
+    state present : bool = false;
+    thread main { present = true; }
+}
+""",
+)
+
+NOT_A_MODEL = _rule(
+    "not-a-model",
+    "A library module is checked by itself.",
+    "A file that begins with `module NAME` has parameters, and means something only where it is imported.",
+)
+
+IDLE_ADVERSARY = _rule(
+    "idle-adversary",
+    "An adversary without a call.",
+    "An adversary does what its `any` lines allow, and nothing else.",
+    """
+hypervisor kvm { state on : bool = false; pub op set() { on = true; } }
+adversary userspace vmm { at most 3 calls; }
+""",
+    """
+hypervisor kvm { state on : bool = false; pub op set() { on = true; } }
+adversary userspace vmm { any kvm.set; at most 3 calls; }
+""",
+)
+
+MISSING_IMPORT = _rule(
+    "missing-import",
+    "A library that does not exist, or cannot be used.",
+    """
+`import lib.NAME(...)` finds the library modules that are shipped with the tool; other paths begin in the folder of the
+model: `import parts.mmu(...)` reads `parts/mmu.pchk`.
+""",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+import lib.contents(gfn) as page
+hypervisor kvm { thread main { } }
+""",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+import lib.content(gfn) as page
+hypervisor kvm { thread main { } }
+""",
+)
+
+CYCLIC_IMPORT = _rule(
+    "cyclic-import",
+    "Library modules that import each other.",
+    "What both need belongs into a third module.",
+)
+
+WRONG_IMPORT_ARGUMENTS = _rule(
+    "wrong-import-arguments",
+    "An import with too few, too many or the wrong arguments.",
+    "The head of the library says what it takes: types, and values that have a default or not.",
+    """
+import lib.content() as page
+hypervisor kvm { thread main { } }
+""",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+import lib.content(gfn) as page
+hypervisor kvm { thread main { } }
+""",
+)
+
+FAILED_REQUIREMENT = _rule(
+    "failed-requirement",
+    "What the model requires is not true for the values that are set.",
+    "`require` limits the parameters. It must be true for the default values, and in every scenario.",
+    """
+param pages : 1..8 = 3
+require power_of_two(pages)
+hypervisor kvm { thread main { } }
+""",
+    """
+param pages : 1..8 = 4
+require power_of_two(pages)
+hypervisor kvm { thread main { } }
+""",
+)
+
+# --------------------------------------------------------------------------------------------------------- scenarios
+
+UNKNOWN_PARAMETER = _rule(
+    "unknown-parameter",
+    "A scenario sets a parameter that does not exist.",
+    "Parameters are declared by `param`, and by the sizes of scalarsets (`scalarset(gfns in 1..4 = 2)` declares `gfns`).",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm { thread main { } }
+scenario large { gfn = 4; expect all hold; }
+""",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm { thread main { } }
+scenario large { gfns = 4; expect all hold; }
+""",
+)
+
+UNKNOWN_VARIANT = _rule(
+    "unknown-variant",
+    "A scenario chooses a variant that does not exist.",
+    "Variants are declared by `variant NAME of ...`.",
+    """
+hypervisor kvm {
+    state on : bool = false;
+    proc set() { on = true; }
+    variant fixed of proc set() { on = false; }
+    thread main { set(); }
+}
+scenario after { with fixd; expect all hold; }
+""",
+    """
+hypervisor kvm {
+    state on : bool = false;
+    proc set() { on = true; }
+    variant fixed of proc set() { on = false; }
+    thread main { set(); }
+}
+scenario after { with fixed; expect all hold; }
+""",
+)
+
+CONFLICTING_VARIANTS = _rule(
+    "conflicting-variants",
+    "A scenario chooses two variants of one thing.",
+    "Only one of them could be executed. Several variants of one name form one patch; two names are two patches.",
+    """
+hypervisor kvm {
+    state on : bool = false;
+    proc set() { on = true; }
+    variant first of proc set() { on = false; }
+    variant second of proc set() { skip; }
+    thread main { set(); }
+}
+scenario both { with first, second; expect all hold; }
+""",
+    """
+hypervisor kvm {
+    state on : bool = false;
+    proc set() { on = true; }
+    variant first of proc set() { on = false; }
+    variant second of proc set() { skip; }
+    thread main { set(); }
+}
+scenario one { with second; expect all hold; }
+""",
+)
+
+UNKNOWN_THREAD = _rule(
+    "unknown-thread",
+    "A thread that does not exist, or something else where a thread belongs.",
+    "`without` leaves out threads, servers, environments and adversaries, by their names.",
+    """
+hypervisor kvm { thread populate { } environment remap { } }
+scenario alone { without remmap; expect all hold; }
+""",
+    """
+hypervisor kvm { thread populate { } environment remap { } }
+scenario alone { without remap; expect all hold; }
+""",
+)
+
+UNKNOWN_SCENARIO = _rule(
+    "unknown-scenario",
+    "A property names a scenario that does not exist.",
+    "`reachable N in SCENARIO: ...;` is looked for in that scenario only.",
+    """
+hypervisor kvm { state on : bool = false; thread main { on = true; } }
+reachable switched in befor: kvm.on;
+scenario before { expect all hold; }
+""",
+    """
+hypervisor kvm { state on : bool = false; thread main { on = true; } }
+reachable switched in before: kvm.on;
+scenario before { expect all hold; }
+""",
+)
+
+UNKNOWN_CLAIM = _rule(
+    "unknown-claim",
+    "A `check` or `expect` names neither a property nor a family.",
+    """
+Properties have names; families are the tags of assertions and properties (`as double_populate`), and those that every
+model has: `lock_order`, `deadlock`, `lock_misuse`, `range`, `null_deref`, `bug`, `assertion`.
+""",
+    """
+hypervisor kvm { thread main { } }
+scenario plain { expect dead_lock holds; }
+""",
+    """
+hypervisor kvm { thread main { } }
+scenario plain { expect deadlock holds; }
+""",
+)
+
+UNKNOWN_LABEL = _rule(
+    "unknown-label",
+    "A label or region that the thread does not have.",
+    "Labels are written before a statement (`map: spte[g] = wanted;`), regions around some (`region window { }`).",
+    """
+hypervisor kvm { state on : bool = false; thread main { set: on = true; } }
+invariant early: at(kvm.main, sett) implies !kvm.on;
+""",
+    """
+hypervisor kvm { state on : bool = false; thread main { set: on = true; } }
+invariant early: at(kvm.main, set) implies !kvm.on;
+""",
+)
+
+IMPOSSIBLE_EXPECTATION = _rule(
+    "impossible-expectation",
+    "An expectation that can never come true, or contradicts another one.",
+    "Only a `reachable` can be unreachable; only `violated` has a number of steps; each thing is expected once.",
+    """
+hypervisor kvm { thread main { } }
+scenario plain { expect deadlock unreachable; }
+""",
+    """
+hypervisor kvm { thread main { } }
+scenario plain { expect deadlock holds; }
+""",
+)
+
+TYPE_RULES: tuple[Rule, ...] = tuple(
+    rule for rule in list(globals().values()) if isinstance(rule, Rule) and rule is not NOT_YET_SUPPORTED
+)
+"""All of them, in the order in which they stand here."""

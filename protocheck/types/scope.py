@@ -185,6 +185,7 @@ class World:
         self.marks: dict[str, dict[str, Span]] = {"label": {}, "region": {}}
         self.places: dict[tuple[str, str], set[str]] = {}
         self.lost_locks = False  # a faulty statement about a lock was left out: nothing is known about locks
+        self.mentioned: set[str] = set()  # routines that some call names, be it a faulty one
         self._locals = 0
 
     def local(

@@ -201,12 +201,15 @@ class Stmts:
             return False
         if self.what == "init":
             x.error(
-                rules.BLOCKING, f"{what} cannot stand in `init`", span, "`init` runs before all threads and takes no steps"
+                rules.BLOCKING_IN_ONE_STEP,
+                f"{what} cannot stand in `init`",
+                span,
+                "`init` runs before all threads and takes no steps",
             )
             return False
         if self.indivisible and not self.first:
             x.error(
-                rules.BLOCKING, f"{what} can block in the middle of something indivisible", span,
+                rules.BLOCKING_IN_ONE_STEP, f"{what} can block in the middle of something indivisible", span,
                 "only the first statement may block", mend="put it first, or use a `proc`",
             )  # fmt: skip
             return False
@@ -272,7 +275,7 @@ class Stmts:
             kind = value.type
             if is_int(kind):
                 x.error(
-                    rules.UNBOUNDED_LET, f"`var {node.name.text}` needs a range", node.name.span,
+                    rules.UNBOUNDED_RANGE, f"`var {node.name.text}` needs a range", node.name.span,
                     "its value will change", mend=f"write `var {node.name.text} : lo..hi = ...`",
                 )  # fmt: skip
                 kind = ERROR
@@ -300,7 +303,7 @@ class Stmts:
         if isinstance(kind, ty.NoneType | ty.VoidType):
             if isinstance(kind, ty.NoneType):
                 self.x.error(
-                    rules.MISSING_TYPE, f"nothing says what type `{name.text}` has", name.span, f"`{show(kind)}` fits many",
+                    rules.UNTYPED_LITERAL, f"nothing says what type `{name.text}` has", name.span, f"`{show(kind)}` fits many",
                     mend=f"write `{name.text} : T`",
                 )  # fmt: skip
             else:
@@ -337,7 +340,7 @@ class Stmts:
             bounds = self.x.world.bounds(value)
         if bounds is None:
             self.x.error(
-                rules.UNBOUNDED_LET, f"the range of `{node.name.text}` is not known", node.name.span,
+                rules.UNBOUNDED_RANGE, f"the range of `{node.name.text}` is not known", node.name.span,
                 "no finite range can be inferred", [Label(node.init.span, "from this")],
                 f"write `let {node.name.text} : lo..hi = ...`",
             )  # fmt: skip
@@ -359,7 +362,9 @@ class Stmts:
             target = place(x, node.target)
         x.reads = 0
         if target is None:
-            x.infer(node.value, None) if not isinstance(node.value, n.Name | n.NoneLit | n.SetLit | n.RecordLit) else None
+            x.infer(node.value, None) if not isinstance(
+                node.value, n.Name | n.NoneLit | n.SetLit | n.RecordLit
+            ) else None
             return []
         if node.op == "=":
             value = x.rhs(node.value, target.type)
@@ -453,9 +458,7 @@ class Stmts:
                 f"it says how it went: `{show(call.type)}`", why, f"test it, or write `ignore {node.call.span.text};`",
             )  # fmt: skip
         if isinstance(node, n.Ignore) and isinstance(call.type, ty.VoidType):
-            x.error(
-                rules.DROPPED_RESULT, f"`{name}` has no result to ignore", node.span, "", (), "leave out `ignore`"
-            )
+            x.error(rules.DROPPED_RESULT, f"`{name}` has no result to ignore", node.span, "", (), "leave out `ignore`")
 
     # ------------------------------------------------------------------------------------------------ branching
 
@@ -489,7 +492,9 @@ class Stmts:
         self._refuse_in_ghost(node.span, "`choose`")
         kind = x.types.local(node.type, x.home)
         if isinstance(kind, ty.SnapshotType):
-            x.error(rules.TYPE_MISMATCH, "a snapshot cannot be chosen", node.type.span, mend="take one with `snapshot(v)`")
+            x.error(
+                rules.TYPE_MISMATCH, "a snapshot cannot be chosen", node.type.span, mend="take one with `snapshot(v)`"
+            )
             kind = ERROR
         local = x.declare(node.name, kind)
         where = None
@@ -505,7 +510,7 @@ class Stmts:
                 x.scopes[-1][node.name.text] = hidden
             if live:
                 x.error(
-                    rules.ELSE_FALLS_THROUGH, f"after this `else`, `{node.name.text}` has no value", node.otherwise.span,
+                    rules.UNCHOSEN_VALUE, f"after this `else`, `{node.name.text}` has no value", node.otherwise.span,
                     "control goes on after it", [Label(node.name.span, "nothing was chosen")],
                     "end it with `return`, `continue`, `break`, `retry` or `halt`",
                 )  # fmt: skip
@@ -572,12 +577,6 @@ class Stmts:
 
     def _for_in(self, node: n.ForIn) -> list[t.Statement]:
         x = self.x
-        if isinstance(node.domain, n.RangeType):
-            lo, hi = node.domain.lo.span.text, node.domain.hi.span.text
-            x.error(
-                rules.BARE_RANGE_LOOP, "a `for` over numbers is written with `..<`", node.domain.span,
-                "is the last one meant?", mend=f"write `for {node.name.text} in {lo} ..< {hi} + 1`",
-            )  # fmt: skip
         with x.scope():
             kind, members = x.domain(node.domain)
             local = x.declare(node.name, kind)
@@ -600,7 +599,7 @@ class Stmts:
         if not any(isinstance(e.type, ty.ErrorType) for e in (first, end)):
             if low is None or high is None:
                 x.error(
-                    rules.UNBOUNDED_LET, f"the range of `{node.name.text}` is not known", node.name.span,
+                    rules.UNBOUNDED_RANGE, f"the range of `{node.name.text}` is not known", node.name.span,
                     "the ends of the loop are not bounded", mend="give the ends a type with a range",
                 )  # fmt: skip
             else:
@@ -647,9 +646,11 @@ class Stmts:
         return self.loops[-1:] if self.loops and self.loops[-1].ghost == ghost else []
 
     def _outside(self, rule: Rule, word: str, span: Span, why: str) -> None:
-        mend = "a proc cannot break out of the loop it is called from: return a result and test it" if (
-            self.what in ("proc", "op")
-        ) else ""
+        mend = (
+            "a proc cannot break out of the loop it is called from: return a result and test it"
+            if (self.what in ("proc", "op"))
+            else ""
+        )
         self.x.error(rule, f"`{word}` outside of a loop", span, why, (), mend)
 
     def _retry(self, node: n.Retry) -> list[t.Statement]:
@@ -662,7 +663,7 @@ class Stmts:
                 mend="put a `loop { }` around what is to be tried again",
             )  # fmt: skip
         elif self.indivisible:
-            self.x.error(rules.BLOCKING, "`retry` in the middle of something indivisible", node.span, "it waits")
+            self.x.error(rules.BLOCKING_IN_ONE_STEP, "`retry` in the middle of something indivisible", node.span, "it waits")
         self.live = False
         return [t.Retry(span=node.span)]
 
@@ -786,5 +787,3 @@ def _head(node: n.Stmt) -> Span:
     line_end = node.span.file.text.find("\n", node.span.start)
     end = node.span.end if line_end < 0 else min(node.span.end, line_end)
     return Span(node.span.file, node.span.start, max(end, node.span.start + 1))
-
-

@@ -1,4 +1,4 @@
-"""From types as they are written to types that are known: names looked up, sizes kept as expressions over parameters."""
+"""From types as they are written to types that are known; sizes stay expressions over parameters."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Types:
             case n.BoolType():
                 return BOOL
             case n.RangeType():
-                kind = ty.RangeType(self.constant(node.lo, INT, home), self.constant(node.hi, INT, home))
-                self.world.ranges.append((kind, node.span))
-                return kind
+                numbers = ty.RangeType(self.constant(node.lo, INT, home), self.constant(node.hi, INT, home))
+                self.world.ranges.append((numbers, node.span))
+                return numbers
             case n.EnumType():
                 members = self._members(node.members)
                 enum = ty.EnumType(name or "|".join(members), members)
@@ -73,7 +73,9 @@ class Types:
                 inner = self.resolve(node.element, home)
                 if isinstance(inner, ty.OptionType):
                     return inner
-                return ERROR if self._unstorable(inner, node.element.span, "an optional value") else ty.OptionType(inner)
+                return (
+                    ERROR if self._unstorable(inner, node.element.span, "an optional value") else ty.OptionType(inner)
+                )
             case n.SetType():
                 inner = self.resolve(node.element, home)
                 return ERROR if not self.is_index(inner, node.element.span, "a set") else ty.SetType(inner)
@@ -112,7 +114,7 @@ class Types:
         if symbol.type is None and symbol.node is not None:
             if symbol.busy:
                 self.world.report.add(
-                    rules.RECURSIVE_TYPE, f"type `{symbol.name}` is made of itself", symbol.span,
+                    rules.ENDLESS_DEFINITION, f"type `{symbol.name}` is made of itself", symbol.span,
                     "it would have no end", mend="types are finite: refer to another object by its index",
                 )  # fmt: skip
                 return ERROR
@@ -146,7 +148,9 @@ class Types:
         names = [i.name.text if i.name else "" for i in node.indexes] if isinstance(node, n.ArrayType) else []
         names += [""] * (len(index) - len(names))
         symbol.index, symbol.type = index, kind
-        symbol.binders = tuple(self.world.local(name or f"#{k}", i) for k, (name, i) in enumerate(zip(names, index, strict=True)))
+        symbol.binders = tuple(
+            self.world.local(name or f"#{k}", i) for k, (name, i) in enumerate(zip(names, index, strict=True))
+        )
 
     def is_index(self, kind: ty.Type, span: Span, what: str) -> bool:
         """Whether ``kind`` has finitely many values that can be counted off; reports it otherwise."""
@@ -268,7 +272,9 @@ class Types:
             path.append(at.ident)
             at = at.base
         if not isinstance(at, n.Name):
-            self.world.report.add(rules.UNKNOWN_NAME, f"`{node.span.text}` is no {what}", node.span, "a name belongs here")
+            self.world.report.add(
+                rules.UNKNOWN_NAME, f"`{node.span.text}` is no {what}", node.span, "a name belongs here"
+            )
             return None
         return self.path((at.ident, *reversed(path)), home, what)
 
@@ -315,16 +321,15 @@ class Types:
             return symbol.type
         if symbol.busy:
             self.world.report.add(
-                rules.RECURSIVE_TYPE, f"the range of parameter `{symbol.name}` depends on itself", symbol.span
+                rules.ENDLESS_DEFINITION, f"the range of parameter `{symbol.name}` depends on itself", symbol.span
             )
             return ERROR
         symbol.busy = True
         node = symbol.node
         if isinstance(node, n.SizeParam):
-            kind: ty.Type = ty.RangeType(
-                self.constant(node.lo, INT, symbol.home), self.constant(node.hi, INT, symbol.home)
-            )
-            self.world.ranges.append((kind, Span(node.span.file, node.lo.span.start, node.hi.span.end)))
+            numbers = ty.RangeType(self.constant(node.lo, INT, symbol.home), self.constant(node.hi, INT, symbol.home))
+            self.world.ranges.append((numbers, Span(node.span.file, node.lo.span.start, node.hi.span.end)))
+            kind: ty.Type = numbers
         else:
             kind = self.resolve(node.type, symbol.home)
             if not isinstance(kind, ty.RangeType | ty.EnumType | ty.BoolType | ty.ErrorType):
@@ -359,7 +364,9 @@ def _part_name(node: n.TypeExpr) -> str:
     match node:
         case n.ScalarsetType():
             size = node.size
-            text = size.name.text if isinstance(size, n.SizeParam) else size.ident.text if isinstance(size, n.Name) else ""
+            text = (
+                size.name.text if isinstance(size, n.SizeParam) else size.ident.text if isinstance(size, n.Name) else ""
+            )
             return text[:-1] if text.endswith("s") else text
         case n.RangeType():
             return "index"
@@ -380,13 +387,13 @@ def compatible(a: ty.Type, b: ty.Type) -> bool:
             return True
         case (ty.RangeType() | ty.IntType(), ty.RangeType() | ty.IntType()):
             return True
-        case (ty.OptionType(), ty.OptionType()) | (ty.SetType(), ty.SetType()):
-            return compatible(a.of, b.of)
+        case (ty.OptionType(x), ty.OptionType(y)) | (ty.SetType(x), ty.SetType(y)):
+            return compatible(x, y)
         case (ty.RecordType(), ty.RecordType()):
             return (
                 (a.name == b.name or not (a.product or b.product))
                 and len(a.fields) == len(b.fields)
-                and all(f == g and compatible(x, y) for (f, x), (g, y) in zip(a.fields, b.fields, strict=True))
+                and all(f == g and compatible(c, d) for (f, c), (g, d) in zip(a.fields, b.fields, strict=True))
             )
         case _:
             return a == b
