@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import cast
 
 from protocheck.engines.codegen import Generator, Phrases, State, Step, static_shift, unroll
+from protocheck.engines.orbits import SMALL_GROUP, Orbits, interchangeable
 from protocheck.engines.orbits import Mapping as Renaming
-from protocheck.engines.orbits import Orbits, interchangeable
 from protocheck.engines.verdict import (
     Budget,
     Choice,
@@ -34,6 +34,7 @@ from protocheck.ir.sorts import values_of
 from protocheck.ir.system import Case, DeadlockTarget, PropertyTarget, System, Target, ThreadClass
 
 CHUNK = 2048
+SMALL_CHUNK = 64  # states between two looks at the limits where each state takes long, in large symmetry groups
 
 
 @dataclass(frozen=True)
@@ -165,14 +166,15 @@ class _Search:
         """Fill ``seen`` and ``hits``. Returns the limit that was hit, its detail, and whether nothing is left."""
         open_ = set(range(len(self.targets)))
         expand, check = self._expander(), self._checker(open_)
+        chunk = SMALL_CHUNK if self.orbits is not None and self.orbits.order > SMALL_GROUP else CHUNK
         layer = self._begin()
         found: dict[int, State] = {}
         while layer:
             self.depth += 1
-            for start in range(0, len(layer), CHUNK):
+            for start in range(0, len(layer), chunk):
                 if self.budget.expired():
                     return Limit.TIME, "", False
-                check(layer[start : start + CHUNK], found)
+                check(layer[start : start + chunk], found)
                 for k in sorted(found):
                     self.hits.setdefault(k, _Hit(found[k], False))
             self.examined = self.depth
@@ -182,12 +184,12 @@ class _Search:
                 return None, "", False
             following: list[State] = []
             in_step: dict[int, State] = {}
-            for start in range(0, len(layer), CHUNK):
+            for start in range(0, len(layer), chunk):
                 if self.budget.expired():
                     return Limit.TIME, "", False
                 if self.budget.states is not None and len(self.seen) > self.budget.states:
                     return Limit.STATES, f"{self.budget.states} states", False
-                expand(layer[start : start + CHUNK], self.seen, following.append, self.fired, in_step)
+                expand(layer[start : start + chunk], self.seen, following.append, self.fired, in_step)
                 for k in sorted(in_step):
                     self.hits.setdefault(k, _Hit(in_step[k], True))
                 if self._settled(open_) and not to_the_end:
