@@ -495,11 +495,12 @@ def _worst(a: int, b: int) -> int:
 
 
 def _traces(request: _Request, single: bool) -> Traces:
-    """All runs if they are asked for: by name, or by choosing one scenario or property of one model."""
+    """All runs if they are asked for, or one property of one model is; those of violations if one scenario is."""
     from protocheck.reports.text import Traces
 
-    chosen = single and (request.scenarios or request.properties)
-    return Traces.ALL if request.traces or chosen else Traces.UNEXPECTED
+    if request.traces or (single and request.properties):
+        return Traces.ALL
+    return Traces.VIOLATIONS if single and request.scenarios else Traces.UNEXPECTED
 
 
 def _print_report(report: Report, request: _Request, single: bool) -> None:

@@ -152,7 +152,7 @@ def pages(vcpus: int = 2) -> System:
         "double_populate",
         not_(Read(populated, (Read(mine, (v,)),))),
         "page populated twice",
-        at("assert", LIBRARY, at("acquire b read", nth=1)),
+        at("assert !populated[g], \"twice\"", LIBRARY, at("acquire b read", nth=1)),
     )
     pick = Transition(
         "pick",

@@ -554,7 +554,7 @@ def test_a_real_model_is_checked() -> None:
         (b"", "empty-file"),
         (b"\xff\xfep\x00", "not-utf8"),
         (b"protocol p\n" + b"{" * 10_000, "nesting-too-deep"),
-        (b"protocol p\nimport lib.nowhere as x\n", "unknown-library"),
+        (b"protocol p\nimport lib.nowhere as x\n", "missing-import"),
     ],
 )
 def test_bad_files_are_named_errors(tmp_path: Path, content: bytes, rule: str) -> None:

@@ -274,6 +274,7 @@ def _step(step: Step) -> Json:
         "text": step.text,
         "places": [_place(p) for p in step.places],
         "choices": [{"name": name, "value": value} for name, value in step.choices],
+        "sees": [{"name": name, "value": value} for name, value in step.sees],
         "changes": [_change(c) for c in step.changes],
         "locks": [
             {"act": a.act.name.lower(), "lock": a.lock, "mode": a.mode, "because": list(a.because)} for a in step.locks

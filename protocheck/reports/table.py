@@ -147,14 +147,20 @@ def _statement(step: Step, calls_before: tuple[Place, ...] | None, file: str, wi
 
 def _effects(step: Step, file: str, full: bool, width: int) -> list[str]:
     """What the step does to locks and state, and which checks it fails."""
+    last = (Act.RELEASE, Act.DOWNGRADE, Act.SYNC_END)
+    told = [a for a in step.locks if a.lock or a.because]
     lines: list[str] = []
-    for act in step.locks:
-        if act.act in (Act.AWAIT, Act.RETRY) and not act.lock and not act.because:
-            continue
-        lines += hang("", printable(str(act)), width)
+    for name, value in step.sees:
+        lines += hang("", printable(f"sees {name} = {value}"), width)
+    for act in told:
+        if act.act not in last:
+            lines += hang("", printable(str(act)), width)
     for change in step.changes:
         if full or not change.folded:
             lines += hang("", printable(_change(change)), width)
+    for act in told:
+        if act.act in last:
+            lines += hang("", printable(str(act)), width)
     for failure in step.failures:
         at = f" ({_place(failure.places[0], file)})" if failure.places else ""
         lines += hang("!! ", printable(failure.message) + at, width, 3)

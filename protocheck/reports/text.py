@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
 from tabulate import tabulate
 
-from protocheck.engines.verdict import Run
+from protocheck.engines.verdict import Choice
 from protocheck.findings import (
     MEMORY_MODEL,
     Broken,
@@ -20,6 +21,7 @@ from protocheck.findings import (
     Report,
     ScenarioReport,
     Tone,
+    Violated,
     exit_status,
     plural,
     sentence,
@@ -34,8 +36,9 @@ LOCK_ORDER = "lock_order"
 class Traces(Enum):
     """Which runs to print."""
 
-    UNEXPECTED = "unexpected"
-    ALL = "all"
+    UNEXPECTED = "unexpected"  # of verdicts that differ from what was expected
+    VIOLATIONS = "violations"  # of these, and of all violations
+    ALL = "all"  # the witnesses of what is reachable as well
 
 
 def render(report: Report, style: Style, traces: Traces = Traces.UNEXPECTED, full: bool = False) -> str:
@@ -102,8 +105,14 @@ def _next(
             yield f"{only} --full", "the same run with the whole state at each step"
         elif not isinstance(finding.outcome, Broken):
             yield only, "this verdict alone"
-    hidden = [f for _, _, f in everything if f.as_expected and f.evidence is not None]
-    if hidden and shown is Traces.UNEXPECTED:
+    hidden = [
+        f
+        for _, _, f in everything
+        if f.as_expected
+        and f.evidence is not None
+        and not (shown is Traces.VIOLATIONS and isinstance(f.outcome, Violated))
+    ]
+    if hidden and shown is not Traces.ALL:
         runs = "run" if len(hidden) == 1 else f"{len(hidden):,} runs"
         yield f"{again} --traces", f"the {runs} behind what was expected"
 
@@ -214,9 +223,12 @@ def _paint(finding: Finding) -> Paint | None:
 def _sections(
     report: Report, scenario: ScenarioReport, style: Style, traces: Traces, full: bool
 ) -> Iterator[str]:
-    told: dict[Run, str] = {}
+    told: dict[_Moves, str] = {}
     for finding in scenario.findings:
-        if finding.as_expected and traces is Traces.UNEXPECTED:
+        if finding.as_expected and (
+            traces is Traces.UNEXPECTED
+            or (traces is Traces.VIOLATIONS and not isinstance(finding.outcome, Violated))
+        ):
             continue
         graph = _graph(finding, scenario)
         runs = [*_lock_runs(graph, full)] if graph is not None else []
@@ -233,10 +245,18 @@ def _sections(
         if not runs:
             trace = trace_of_finding(scenario.system, finding)
             if trace is not None and finding.evidence is not None:
-                told.setdefault(finding.evidence.run, finding.name)
+                told.setdefault(_moves(finding.evidence), finding.name)
                 yield from layout_trace(trace, report.file, style, full).rstrip("\n").split("\n")
         if graph is not None:
             yield from _lock_section(report, scenario, graph, runs, told, style, full)
+
+
+_Moves: TypeAlias = tuple[Choice, tuple[Choice, ...]]
+
+
+def _moves(evidence: Evidence) -> _Moves:
+    """A run without the name of what it leads to: two properties may be shown by the same one."""
+    return evidence.run.init, evidence.run.moves
 
 
 def _lock_runs(graph: LockGraph, full: bool) -> Iterator[tuple[str, str, Evidence]]:
@@ -256,7 +276,7 @@ def _lock_section(
     scenario: ScenarioReport,
     graph: LockGraph,
     runs: Sequence[tuple[str, str, Evidence]],
-    told: dict[Run, str],
+    told: dict[_Moves, str],
     style: Style,
     full: bool,
 ) -> Iterator[str]:
@@ -269,10 +289,10 @@ def _lock_section(
         yield from _edges(found, report.file, style)
         if found.headline in shown and found.evidence is not None:
             yield ""
-            if found.evidence.run in told:
-                yield f"  The run is the one above, of {told[found.evidence.run]}."
+            if _moves(found.evidence) in told:
+                yield f"  The run is that of {told[_moves(found.evidence)]}, above."
                 continue
-            told[found.evidence.run] = found.headline
+            told[_moves(found.evidence)] = found.headline
             yield from _lock_trace(scenario, found.headline, found.explanation, found.evidence, report, style, full)
     for head, explanation, evidence in runs:
         if head not in {f.headline for f in graph.findings}:

@@ -100,13 +100,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Step:
-    """One step. ``places`` are the statement and then the calls through which it was reached, outwards."""
+    """One step. ``places`` are the statement and then the calls through which it was reached, outwards.
+
+    ``sees`` are the cells of shared state whose values let the step go this way, or that it loads into a local.
+    """
 
     number: int
     thread: str
     text: str
     places: tuple[Place, ...]
     choices: tuple[tuple[str, str], ...]
+    sees: tuple[tuple[str, str], ...]
     changes: tuple[Change, ...]
     locks: tuple[LockAct, ...]
     notes: tuple[str, ...]
@@ -183,9 +187,10 @@ def trace_of(system: System, prop: Property, target: PropertyTarget, run: Run, r
                 text=transition.text or transition.name,
                 places=places_of(transition.origin),
                 choices=choices,
+                sees=tuple(words.seen(transition, before, env)),
                 changes=tuple(changes),
                 locks=tuple(words.lock_act(e, before, after, env, who) for e in transition.events),
-                notes=transition.notes,
+                notes=tuple(n for n in transition.notes if n.removeprefix("in ") not in transition.text),
                 failures=tuple(words.failure(transition.checks[k], before, env) for k in replayed.failed[number - 1]),
                 switch=number > 1 and movers[number - 2] != who,
             )
@@ -382,9 +387,9 @@ class _Words:
                 case VarKind.LOCAL:
                     short = name.removesuffix(of_mover)
                     # A local that nobody reads any more is set back to its default: no deed of the model.
-                    named = re.search(rf"\b{re.escape(short)}\b", transition.text)
-                    reset = value == self.default(name) and named is None
-                    yield Change(short, old, value, kind, folded=reset or (short, value) in chosen)
+                    reset = value == self.default(name) and not _assigns(transition.text, short)
+                    visited = any(short.startswith(f"{loop}.visited[") for loop, _ in chosen)
+                    yield Change(short, old, value, kind, folded=reset or visited or (short, value) in chosen)
                 case _:
                     yield Change(name, old, value, kind)
 
@@ -394,6 +399,17 @@ class _Words:
         """The values that the step chooses, with the names that the source gives them."""
         own = len(thread_of(self.system, transition.thread).params)
         return tuple((plain_name(p.name), show_value(p.sort, env[p.name])) for p in transition.params[own:])
+
+    def seen(self, transition: Transition, before: State, env: Env) -> Iterator[tuple[str, str]]:
+        """The cells of shared state that decide the guard, or that the thread loads into a local."""
+        deciding = list(support(transition.guard, before, env))
+        for update in transition.updates:
+            if update.var.kind is VarKind.LOCAL and not update.binders:
+                deciding += support(update.value, before, env)
+        for cell in dict.fromkeys(deciding):
+            var = self._vars[cell[0]]
+            if var.kind is VarKind.STATE:
+                yield self.cell(cell), show_value(var.sort, before[cell])
 
     def lock_act(
         self, event: LockEvent, before: State, after: State | None, env: Env, who: Instance
@@ -437,6 +453,12 @@ class _Words:
                 since = _since([s[cell] for s in states])
                 facts.append(Fact(self.fact(cell, states[-1]), since))
         return tuple(facts)
+
+
+def _assigns(text: str, name: str) -> bool:
+    """Whether a statement's ``text`` assigns to ``name`` or passes it by reference."""
+    word = rf"\b{re.escape(name)}\b"
+    return re.search(rf"{word}(\[[^]]*\]|\.\w+)*\s*([-+]?=(?!=)|:)|\bref\s+{word}|\bhavoc\s+{word}", text) is not None
 
 
 def stands(name: str, origin: Origin | None, waiting: bool) -> str:
@@ -523,9 +545,9 @@ def _reached(
             check = transition.checks[case.check]
             failure = words.failure(check, state, env)
             facts = words.facts(support(check.cond, state, env), replayed.states[: len(run.moves)])
-            return Ending(
-                f"step {len(run.moves)}: {check.message}", prop.claim, (), facts, failure.places
-            )
+            words_of_check = " ".join(check.origin.span.text.split())
+            claim = words_of_check if words_of_check.startswith("assert") else prop.claim
+            return Ending(f"step {len(run.moves)}: {check.message}", claim, (), facts, failure.places)
         shown = case.params[len(transition.params) :]
         facts = words.facts(support(case.cond, state, env), replayed.states[: len(run.moves)])
         return Ending(
