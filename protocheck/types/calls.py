@@ -77,6 +77,7 @@ def check_call(x: Exprs, node: n.Call, hint: ty.Type | None) -> t.Rhs:
             rules.NOT_A_VALUE, f"`{node.func.span.text}` is {kind_of(symbol)} and cannot be called", node.func.span,
             "not a proc, op or fn", [x.world.declared(symbol)],
         )  # fmt: skip
+    x.types.sign(symbol)
     x.world.mentioned.add(symbol.name)
     args = _arguments(x, node, symbol)
     if symbol.kind == "fn":

@@ -112,10 +112,17 @@ class _Checker:
         self.declared = declared
         self.module = module
         self.home = home
-        self.fns: dict[str, t.Routine] = {}
 
     def run(self) -> t.CheckedModule:
         world, types, declared = self.world, self.types, self.declared
+        routines: dict[str, t.Routine] = {}
+        for routine in declared.routines:
+            if isinstance(routine.node, n.FnDecl):
+                types.sign(routine)
+                routines[routine.name] = self.fn(
+                    routine.name, routine.node, routine.home, routine.params, routine.result
+                )  # fmt: skip
+        self._refuse_endless_fns(routines)
         for param in declared.params:
             types.param(param)
         for kind in declared.types:
@@ -125,19 +132,12 @@ class _Checker:
         for lock in declared.locks:
             lock.index = tuple(types.index_type(i, lock.home) for i in lock.node.indexes)
         for routine in declared.routines:
-            routine.params, routine.result = self.signature(routine.node, routine.home)
+            types.sign(routine)
         for thread in declared.threads:
             if isinstance(thread.node, n.ThreadDecl):
                 thread.params = self.thread_params(thread.node, thread.home)
         for const in declared.consts:
             Exprs(world, types, const.home, "constant")._constant(const, const.span)
-        routines: dict[str, t.Routine] = {}
-        for routine in declared.routines:
-            if isinstance(routine.node, n.FnDecl):
-                routines[routine.name] = self.fn(
-                    routine.name, routine.node, routine.home, routine.params, routine.result
-                )
-        self._refuse_endless_fns(routines)
         requires = tuple(_constant(world, types, r.condition, BOOL, home) for r, home in declared.requires)
         states = {s.name: self.state(s) for s in declared.states}
         locks = {s.name: self.lock(s) for s in declared.locks}
@@ -176,18 +176,6 @@ class _Checker:
         return checked
 
     # ------------------------------------------------------------------------------------------------ signatures
-
-    def signature(self, node: n.RoutineDecl | n.FnDecl, home: Home) -> tuple[tuple[t.Local, ...], ty.Type]:
-        """Parameters and result."""
-        ghost = isinstance(node, n.RoutineDecl) and node.ghost
-        params = []
-        for p in node.params:
-            if p.ref and isinstance(node, n.FnDecl):
-                self.world.report.add(rules.IMPURE_FN, "a fn has no `ref` parameters", p.span, "it changes nothing")
-            kind = self.types.local(p.type, home)
-            params.append(self.world.local(p.name.text, kind, mutable=p.ref, ref=p.ref, ghost=ghost))
-        result = self.types.local(node.result, home) if node.result is not None else ty.VoidType()
-        return tuple(params), result
 
     def thread_params(self, node: n.ThreadDecl, home: Home) -> tuple[t.Local, ...]:
         """The indexes of a thread."""
@@ -339,7 +327,7 @@ class _Checker:
         if symbol.kind != kind:
             self._mismatch(node, at, f"`{at.text}` is {kind_of(symbol)}, not a {kind}", symbol)
             return None
-        params, result = self.signature(decl, symbol.home)
+        params, result = self.types.signature(decl, symbol.home)
         if not _same(symbol.params, params) or symbol.result != result:
             self._mismatch(node, at, f"the signature of `{at.text}` differs from the one it replaces", symbol)
             return None

@@ -7,7 +7,7 @@ none. Rules that need several files have no examples.
 from __future__ import annotations
 
 from protocheck.diagnostics import Rule, Severity
-from protocheck.syntax.rules import NOT_YET_SUPPORTED
+from protocheck.syntax.rules import NOT_YET_SUPPORTED as NOT_YET_SUPPORTED
 
 
 def _rule(

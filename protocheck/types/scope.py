@@ -108,6 +108,7 @@ class RoutineSymbol:
     span: Span
     home: Home
     node: n.RoutineDecl | n.FnDecl
+    signed: bool = False
     params: tuple[t.Local, ...] = ()
     result: ty.Type = field(default_factory=ty.VoidType)
 

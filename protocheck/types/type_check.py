@@ -18,6 +18,7 @@ from protocheck.types.scope import (
     Home,
     ImportSymbol,
     ParamSymbol,
+    RoutineSymbol,
     StateSymbol,
     Symbol,
     TypeSymbol,
@@ -314,6 +315,24 @@ class Types:
             )  # fmt: skip
             return None
         return symbol.scope[ident.text]
+
+    def sign(self, symbol: RoutineSymbol) -> None:
+        """Fill in parameters and result of a routine, when they are first needed."""
+        if not symbol.signed:
+            symbol.signed = True
+            symbol.params, symbol.result = self.signature(symbol.node, symbol.home)
+
+    def signature(self, node: n.RoutineDecl | n.FnDecl, home: Home) -> tuple[tuple[t.Local, ...], ty.Type]:
+        """Parameters and result."""
+        ghost = isinstance(node, n.RoutineDecl) and node.ghost
+        params = []
+        for p in node.params:
+            if p.ref and isinstance(node, n.FnDecl):
+                self.world.report.add(rules.IMPURE_FN, "a fn has no `ref` parameters", p.span, "it changes nothing")
+            kind = self.local(p.type, home)
+            params.append(self.world.local(p.name.text, kind, mutable=p.ref, ref=p.ref, ghost=ghost))
+        result = self.local(node.result, home) if node.result is not None else ty.VoidType()
+        return tuple(params), result
 
     def param(self, symbol: ParamSymbol) -> ty.Type:
         """The type of a model parameter; its declaration is entered into the world when it is first needed."""
