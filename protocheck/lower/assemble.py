@@ -480,6 +480,8 @@ class _Compiler:
     def at_rest(self, name: str) -> list[Key]:
         steps = self.steps[name]
         nodes = self.graphs[name].nodes
+        if self.instance.threads[name].kind is ThreadKind.ADVERSARY:
+            return [k for k in steps.keys if not k.waiting and nodes[k.node].activation.origin is None]
         return [k for k in steps.keys if k in steps.rest and not k.waiting and not nodes[k.node].held]
 
     def lock(self, name: str) -> Lock:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from protocheck.ir.expr import Op
-from protocheck.ir.system import LockKind
+from protocheck.ir.system import LockKind, ThreadKind
 from protocheck.lower.bounds import bounded_type
 from protocheck.lower.instance import Instance
 from protocheck.source import Origin, Span
@@ -1141,6 +1141,8 @@ class _Builder:
                 self.graph.outermost = back.number
             self.loops.pop()
             touched = loop.number in self.touches and self.depth == 0 and self.thread is not None
+            if outermost and self.thread is not None and self.thread.kind is ThreadKind.ADVERSARY:
+                touched = False  # its calls are no loop of the author's: nothing lies between one and the next
             back.op = Back(loop.number, touched)
         else:
             self.loops.pop()
