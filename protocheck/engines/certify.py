@@ -152,7 +152,7 @@ def _file_name(name: str) -> str:
 
 
 def _demand(obligation: Obligation, context: z3.Context) -> str:
-    """The script that gives the demanded answer. The context is fresh for each certificate, the solver for each script."""
+    """The script that gives the demanded answer. Each script gets a fresh solver."""
     answer = solve_with_z3(obligation.script, context)
     if answer == obligation.answer:
         return obligation.script
@@ -570,16 +570,6 @@ class _Script:
         for name in sorted(writer.any_size):
             head.append(f"(declare-sort {symbol(name)} 0)")
             head.append(f"(declare-fun {symbol('in ' + name)} ({symbol(name)}) Bool)")
-        axioms: list[str] = []
-        for name in sorted(writer.any_size):
-            scalarset = next(s for s in writer.system.scalarsets if s.name == name)
-            texts = writer.members[name]
-            head.extend(f"(declare-fun {text} () {symbol(name)})" for text in texts.values())
-            if len(texts) > 1:
-                axioms.append(f"(distinct {' '.join(texts.values())})")
-            for value, text in texts.items():
-                inside = f"({symbol('in ' + name)} {text})"
-                axioms.append(inside if value < len(scalarset.members) else f"(not {inside})")
         for var in mentioned:
             domain = " ".join(writer.smt_sort(s) for s in var.index)
             head.extend(
@@ -587,6 +577,7 @@ class _Script:
                 for suffix in suffixes
             )
         head.extend(f"(declare-fun {name} {signature})" for name, signature in self.functions.items())
+        axioms: list[str] = []
         for text, sort in self.constants.items():
             head.append(f"(declare-fun {text} () {writer.smt_sort(sort)})")
             axioms.append(writer.within(text, sort))
@@ -600,6 +591,16 @@ class _Script:
                 axioms.append(writer.each(Quantifier.FORALL, binders, {}, axiom))
         else:
             axioms.extend(writer.within(_call(name, index), var.sort) for (name, index), var in self.cells.items())
+        # Last, since all of the above may have named members.
+        for name in sorted(writer.any_size):
+            scalarset = next(s for s in writer.system.scalarsets if s.name == name)
+            texts = writer.members[name]
+            head.extend(f"(declare-fun {text} () {symbol(name)})" for text in texts.values())
+            if len(texts) > 1:
+                axioms.append(f"(distinct {' '.join(texts.values())})")
+            for value, text in texts.items():
+                inside = f"({symbol('in ' + name)} {text})"
+                axioms.append(inside if value < len(scalarset.members) else f"(not {inside})")
         return "\n".join([*head, *(f"(assert {a})" for a in axioms), *self.lines, "(check-sat)", ""])
 
 
