@@ -59,7 +59,10 @@ def prove(grounded: GroundSystem, target: GroundTarget, budget: Budget) -> Verdi
                     return Reached(calmest(base, goal, target, via=is_via, budget=budget), shortest=True)
                 base.solver.add(base.solver.not_(goal))
             done = k
-            # NOTE(base-before-step): the step case is asked only for a k whose base case has been checked.
+            if via != FALSE_LIT and budget.depth is not None and k >= budget.depth:
+                return NotReachedWithin(k)
+            # NOTE(base-before-step): the step case is asked only for a k whose base case has been checked, the steps
+            # that end in the target included.
             if not good_path_ends_badly(step, target, k, budget):
                 return Unreachable(Induction(k))
             if budget.depth is not None and k >= budget.depth:
