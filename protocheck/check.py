@@ -16,9 +16,12 @@ from pathlib import Path
 from protocheck.diagnostics import Diagnostic, Label, ModelError, Rule
 from protocheck.engines import auto, bmc, explore, ic3, kinduction
 from protocheck.engines.auto import Answered
+from protocheck.engines.certify import CertificateRejected, Recheck, certify
 from protocheck.engines.verdict import (
     Budget,
     Engine,
+    Induction,
+    Invariant,
     NotReachedWithin,
     Reached,
     Structural,
@@ -224,12 +227,15 @@ def check_system(
     chosen = select(claims(system), names)
     with_locks = bool(system.locks) and (not names or LOCK_ORDER in names)
     questions = _Questions(system)
-    asked = [_Asked(p, questions.ask(p.target), questions.ask(p.speaks) if p.speaks else None) for p in chosen]
-    order = lock_order.plan(system) if with_locks else None
-    about_locks = [questions.ask(t, k in order.decisive) for k, t in enumerate(order.targets)] if order else []
+    order = lock_order.plan(system) if system.locks else None
+    if order is not None and order.deadlock_free:
+        questions.settle(DeadlockTarget(), Unreachable(Structural(lock_order.DEADLOCK_FREE), order.any_size))
+    asked = [_asked(questions, p) for p in chosen]
+    if order is not None and with_locks:
+        about_locks = [questions.ask(t, needed=k in order.decisive) for k, t in enumerate(order.targets)]
     questions.answer(engine, budget)
     findings = [_finding(questions, a) for a in asked]
-    if order is not None:
+    if order is not None and with_locks:
         deadlocks = [questions.evidence(a.target) for a in asked if isinstance(a.property.target, DeadlockTarget)]
         findings.append(_lock_finding(questions, order, about_locks, next(iter(deadlocks), None)))
     return tuple(findings), ()
@@ -244,37 +250,52 @@ class _Asked:
     speaks: int | None
 
 
+def _asked(questions: _Questions, prop: Property) -> _Asked:
+    target = questions.ask(prop.target, shortest=prop.wish is not Wish.SOMETIMES)
+    return _Asked(prop, target, questions.ask(prop.speaks, shortest=False) if prop.speaks is not None else None)
+
+
 class _Questions:
-    """Targets, each asked once; then their answers, with every run replayed."""
+    """Targets, each asked once; then their answers, with every run replayed and every proof checked again."""
 
     def __init__(self, system: System) -> None:
         self.system = system
         self.targets: dict[PropertyTarget, int] = {}
         self.needed: list[bool] = []
+        self.shortest: list[bool] = []
+        self.settled: dict[PropertyTarget, Verdict] = {}
         self.answers: list[Answered | None] = []
         self._evidence: dict[int, Evidence | ReplayFailed] = {}
+        self._proofs: dict[int, bool | CertificateRejected] = {}
 
-    def ask(self, target: PropertyTarget, needed: bool = True) -> int:
-        """The number of the question; ``needed`` if something depends on the answer."""
+    def settle(self, target: PropertyTarget, verdict: Verdict) -> None:
+        """``target`` has its answer already, should anybody ask."""
+        self.settled[target] = verdict
+
+    def ask(self, target: PropertyTarget, *, needed: bool = True, shortest: bool = True) -> int:
+        """The number of the question; ``needed`` if something depends on it, ``shortest`` if its run's length does."""
         number = self.targets.setdefault(target, len(self.targets))
         if number == len(self.needed):
-            self.needed.append(needed)
-        self.needed[number] = self.needed[number] or needed
+            self.needed.append(False)
+            self.shortest.append(False)
+        self.needed[number] |= needed
+        self.shortest[number] |= shortest
         return number
 
     def answer(self, engine: Engine, budget: Budget) -> None:
         """Ask ``engine``. What no statement can do at all is answered without it."""
         targets = list(self.targets)
-        self.answers = [
-            Answered(Unreachable(Structural("no statement of the model can do it")), "static")
-            if isinstance(t, Target) and not t.cases
-            else None
-            for t in targets
-        ]
+        self.answers = []
+        for target in targets:
+            settled = self.settled.get(target)
+            if settled is None and isinstance(target, Target) and not target.cases:
+                settled = Unreachable(Structural("no statement of the model can do it"))
+            self.answers.append(Answered(settled, "static") if settled is not None else None)
         open_ = [k for k, a in enumerate(self.answers) if a is None]
         if engine.name == auto.ENGINE.name:
             optional = [n for n, k in enumerate(open_) if not self.needed[k]]
-            found = auto.portfolio(self.system, [targets[k] for k in open_], budget, optional)
+            any_run = [n for n, k in enumerate(open_) if not self.shortest[k]]
+            found = auto.portfolio(self.system, [targets[k] for k in open_], budget, optional, any_run)
         else:
             open_ = [k for k in open_ if self.needed[k]]
             verdicts = engine.run(self.system, [targets[k] for k in open_], budget) if open_ else ()
@@ -293,12 +314,32 @@ class _Questions:
         return found if isinstance(found, Evidence) else None
 
     def trouble(self, number: int) -> Broken | None:
-        """Why the run to the target does not stand, if it does not."""
-        found = self._replayed(number)
-        if not isinstance(found, ReplayFailed):
-            return None
+        """Why the run to the target, or the proof that there is none, does not stand, if it does not."""
         answer = self.answers[number]
-        return Broken(f"a run found by {answer.engine if answer else 'an engine'} does not replay: {found}")
+        engine = answer.engine if answer is not None else "an engine"
+        found = self._replayed(number)
+        if isinstance(found, ReplayFailed):
+            return Broken(f"a run found by {engine} does not replay: {found}")
+        proof = self._certified(number)
+        if isinstance(proof, CertificateRejected):
+            return Broken(f"a proof by {engine} does not check: {proof}")
+        return None
+
+    def rechecked(self, number: int) -> bool:
+        """Whether the proof that the target is unreachable was checked again."""
+        return self._certified(number) is True
+
+    def _certified(self, number: int) -> bool | CertificateRejected:
+        verdict = self.verdict(number)
+        if not isinstance(verdict, Unreachable) or not isinstance(verdict.by, Invariant | Induction):
+            return False  # a search would have to be repeated, a static argument cannot be checked by a solver
+        if number not in self._proofs:
+            try:
+                checked = certify(self.system, list(self.targets)[number], verdict)
+                self._proofs[number] = checked is Recheck.CHECKED
+            except CertificateRejected as problem:
+                self._proofs[number] = problem
+        return self._proofs[number]
 
     def _replayed(self, number: int) -> Evidence | ReplayFailed | None:
         verdict = self.verdict(number)
@@ -342,8 +383,9 @@ def _outcome(questions: _Questions, asked: _Asked, verdict: Verdict, evidence: E
             return Found(steps, shortest, switches) if wanted else Violated(steps, shortest, switches)
         case Unreachable(by, any_size):
             fixed = _fixed(questions.system, any_size)
+            rechecked = questions.rechecked(asked.target)
             if wanted:
-                return NeverFound(by, any_size, fixed)
+                return NeverFound(by, any_size, fixed, rechecked)
             if asked.speaks is not None:
                 broken = questions.trouble(asked.speaks)
                 if broken is not None:
@@ -351,7 +393,7 @@ def _outcome(questions: _Questions, asked: _Asked, verdict: Verdict, evidence: E
                 spoken = questions.verdict(asked.speaks)
                 if isinstance(spoken, Unreachable):
                     return Vacuous(_why_vacuous(asked.property), spoken.by)
-            return Holds(by, any_size, fixed)
+            return Holds(by, any_size, fixed, rechecked)
         case NotReachedWithin(depth):
             return NotFoundToDepth(depth) if wanted else HoldsToDepth(depth)
         case Unknown(limit, detail, depth):

@@ -1,9 +1,10 @@
 """The default: several engines in turn, each asked only what the ones before it left open.
 
-First an exhaustive search with a limit on states: exact, shortest runs, and it answers all targets at once. What is
-left goes to IC3, which proves or refutes whatever the sizes; the run of a refutation is then made a shortest one by
-bounded model checking up to its length, and what IC3 cannot decide in its share of the time is at least looked at by
-bounded model checking for as long as there is time.
+A small instance is searched exhaustively first: exact, shortest runs, and all targets are answered at once. What is
+left, and all of a large instance, goes to IC3, which proves or refutes whatever the sizes; where the length of a run
+matters, the run of a refutation is then made a shortest one by bounded model checking up to its length. What IC3 cannot
+decide in its share of the time is searched for without a limit on states, and at last looked at by bounded model
+checking for as long as there is time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from math import factorial
 
 from protocheck.engines import bmc, explore, ic3
 from protocheck.engines.verdict import (
@@ -29,8 +31,14 @@ from protocheck.ir.system import PropertyTarget, System
 SECONDS = 120.0
 """Time for one call, if the budget names none."""
 
-STATES = 400_000
-"""States that the exhaustive search may visit."""
+STATES = 100_000
+"""States that the first search may visit."""
+
+RENAMINGS = 1_000
+"""An instance whose members can be renamed in more ways than this is not searched first: each state takes long."""
+
+FIRST_SHARE, PROOF_SHARE, SEARCH_SHARE = 0.25, 0.6, 0.5
+"""Shares of the time that is left: for the first search, for IC3, for the second search."""
 
 
 @dataclass(frozen=True)
@@ -47,50 +55,79 @@ def run(system: System, targets: Sequence[PropertyTarget], budget: Budget) -> tu
 
 
 def portfolio(
-    system: System, targets: Sequence[PropertyTarget], budget: Budget, optional: Collection[int] = ()
+    system: System,
+    targets: Sequence[PropertyTarget],
+    budget: Budget,
+    optional: Collection[int] = (),
+    any_run: Collection[int] = (),
 ) -> tuple[Answered, ...]:
-    """As :func:`run`, with the engine of each verdict; ``optional`` targets are not worth more than the first search.
+    """As :func:`run`, with the engine of each verdict.
 
-    With ``budget.depth`` only runs up to that depth are looked at, and IC3 (which cannot stop there) is not asked.
+    ``optional`` targets are not worth more than a search that is made anyway. For those in ``any_run`` a run need not
+    be a shortest one. With ``budget.depth`` only runs up to that depth are looked at, and IC3 (which cannot stop there)
+    is not asked. ``budget.states`` limits each search.
     """
     if budget.deadline is None:
         budget = replace(budget, deadline=time.monotonic() + SECONDS)
-    first = replace(budget, states=STATES if budget.states is None else min(STATES, budget.states))
-    answers = [Answered(v, "explore") for v in _call(explore.ENGINE, system, targets, first)]
-    left = [k for k, a in enumerate(answers) if not _decided(a.verdict, budget) and k not in optional]
-    if not left or _interrupted(answers):
-        return tuple(answers)
+    work = _Work(system, targets, budget, optional)
+    if _renamings(system) <= RENAMINGS:
+        states = STATES if budget.states is None else min(STATES, budget.states)
+        work.ask(explore.ENGINE, range(len(targets)), replace(_share(budget, FIRST_SHARE), states=states))
     if budget.depth is None:
-        _prove(system, targets, budget, answers, left)
-        left = [k for k in left if not _decided(answers[k].verdict, budget)]
-    if left and not _interrupted(answers):
-        budget.progress(f"bounded model checking of {len(left)} targets")
-        found = _call(bmc.ENGINE, system, [targets[k] for k in left], budget)
-        for k, verdict in zip(left, found, strict=True):
-            answers[k] = _better(answers[k], Answered(verdict, "bmc"))
-    return tuple(answers)
+        work.ask(ic3.ENGINE, work.open(), _share(budget, PROOF_SHARE))
+        long = [k for k in work.open(long_runs=True) if k not in any_run]
+        deepest = max((len(v.run.moves) for k in long if isinstance(v := work.answers[k].verdict, Reached)), default=0)
+        work.ask(bmc.ENGINE, long, replace(_share(budget, SEARCH_SHARE), depth=deepest))
+    work.ask(explore.ENGINE, work.open(), _share(budget, SEARCH_SHARE))
+    work.ask(bmc.ENGINE, work.open(), budget)
+    return tuple(work.answers)
 
 
-def _prove(
-    system: System, targets: Sequence[PropertyTarget], budget: Budget, answers: list[Answered], left: Sequence[int]
-) -> None:
-    """Ask IC3, leaving a third of the time to bounded model checking; then shorten the runs that it found."""
+class _Work:
+    """The best answers until now, and whether somebody wants them at once."""
+
+    def __init__(
+        self, system: System, targets: Sequence[PropertyTarget], budget: Budget, optional: Collection[int]
+    ) -> None:
+        self.system = system
+        self.targets = targets
+        self.budget = budget
+        self.optional = optional
+        self.answers = [Answered(Unknown(Limit.TIME), "none") for _ in targets]
+        self.interrupted = False
+
+    def open(self, *, long_runs: bool = False) -> list[int]:
+        """The targets that are worth asking about again; with ``long_runs`` those that may have a shorter run."""
+        if long_runs:
+            return [k for k, a in enumerate(self.answers) if isinstance(a.verdict, Reached) and not a.verdict.shortest]
+        return [
+            k for k, a in enumerate(self.answers) if k not in self.optional and not _decided(a.verdict, self.budget)
+        ]
+
+    def ask(self, engine: Engine, which: Sequence[int], budget: Budget) -> None:
+        """Ask ``engine`` about some of the targets and keep what is better than what was known."""
+        if self.interrupted or not which:
+            return
+        self.budget.progress(f"{engine.name}: {len(which)} question{'' if len(which) == 1 else 's'} open")
+        found = _call(engine, self.system, [self.targets[k] for k in which], budget)
+        for k, verdict in zip(which, found, strict=True):
+            self.interrupted = self.interrupted or _is_interrupted(verdict)
+            self.answers[k] = _better(self.answers[k], Answered(verdict, engine.name))
+
+
+def _share(budget: Budget, share: float) -> Budget:
+    """``budget`` with only a share of the time that is left."""
     now = time.monotonic()
     assert budget.deadline is not None
-    until = now + max(0.0, budget.deadline - now) * 2 / 3
-    budget.progress(f"IC3 on {len(left)} targets")
-    proved = _call(ic3.ENGINE, system, [targets[k] for k in left], replace(budget, deadline=until))
-    for k, verdict in zip(left, proved, strict=True):
-        answers[k] = _better(answers[k], Answered(verdict, "ic3"))
-    runs = [k for k in left if isinstance(v := answers[k].verdict, Reached) and not v.shortest]
-    if not runs:
-        return
-    deepest = max(len(v.run.moves) for k in runs if isinstance(v := answers[k].verdict, Reached))
-    budget.progress(f"shortest runs of at most {deepest} steps")
-    found = _call(bmc.ENGINE, system, [targets[k] for k in runs], replace(budget, depth=deepest))
-    for k, verdict in zip(runs, found, strict=True):
-        if isinstance(verdict, Reached):
-            answers[k] = Answered(verdict, "bmc")
+    return replace(budget, deadline=now + max(0.0, budget.deadline - now) * share)
+
+
+def _renamings(system: System) -> int:
+    """In how many ways the interchangeable members of the scalarsets can be renamed."""
+    count = 1
+    for sort in system.scalarsets:
+        count *= factorial(len(sort.members) - sort.named)
+    return count
 
 
 def _call(engine: Engine, system: System, targets: Sequence[PropertyTarget], budget: Budget) -> tuple[Verdict, ...]:
@@ -111,21 +148,25 @@ def _decided(verdict: Verdict, budget: Budget) -> bool:
             return False
 
 
-def _interrupted(answers: Sequence[Answered]) -> bool:
-    return any(isinstance(a.verdict, Unknown) and a.verdict.limit is Limit.INTERRUPTED for a in answers)
+def _is_interrupted(verdict: Verdict) -> bool:
+    return isinstance(verdict, Unknown) and verdict.limit is Limit.INTERRUPTED
 
 
 def _better(old: Answered, new: Answered) -> Answered:
-    """The answer that says more; between two that say nothing, the one that looked deeper."""
-    if isinstance(new.verdict, Reached | Unreachable):
-        return new
-    if isinstance(old.verdict, Reached | Unreachable):
-        return old
-    return new if _depth(new.verdict) >= _depth(old.verdict) else old
+    """The answer that says more: a shortest run or a proof, any run, else whichever looked deeper."""
+    return new if _worth(new.verdict) >= _worth(old.verdict) else old
 
 
-def _depth(verdict: NotReachedWithin | Unknown) -> int:
-    return verdict.depth
+def _worth(verdict: Verdict) -> tuple[int, int]:
+    match verdict:
+        case Reached(_, shortest):
+            return 3 if shortest else 2, 0
+        case Unreachable():
+            return 3, 0
+        case NotReachedWithin(depth):
+            return 1, depth
+        case Unknown(_, _, depth):
+            return 1, depth
 
 
-ENGINE = Engine("auto", "exhaustive search, then IC3, then bounded model checking, for what is still open", run)
+ENGINE = Engine("auto", "exhaustive search, IC3, bounded model checking: each for what is still open", run)

@@ -50,6 +50,9 @@ from protocheck.ir.system import (
 from protocheck.properties import standing
 from protocheck.properties.standing import RW_KINDS, Someone, distinct, exclusive, holds, mode_word, someone
 
+ACYCLIC = "the lock graph has no cycle"
+DEADLOCK_FREE = "the lock graph has no cycle, and threads wait for nothing but locks"
+
 LONGEST_CYCLE = 6
 """Cycles through more locks than this are not listed (a note says so)."""
 
@@ -149,7 +152,9 @@ class Plan:
     """What has to be asked of an engine, and what the answers will mean.
 
     ``targets[i]`` is question ``i``; ``decisive`` are those on which the outcome depends (empty if the static graph
-    has no cycle): the others only provide witnesses.
+    has no cycle): the others only provide witnesses. ``deadlock_free``: the graph has no cycle and, but for idle waits
+    with no lock held, threads only wait for locks; so in any set of threads that wait for one another one could follow
+    the chain of holders for ever, which no finite set allows.
     """
 
     system: System
@@ -161,7 +166,13 @@ class Plan:
     targets: tuple[Target, ...]
     decisive: tuple[int, ...]
     acyclic: bool
+    deadlock_free: bool
     notes: tuple[str, ...]
+
+    @property
+    def any_size(self) -> tuple[str, ...]:
+        """The scalarsets of which a static argument holds for any number: a lone member may hide code of several."""
+        return tuple(s.name for s in self.system.scalarsets if len(s.members) - s.named >= 2)
 
 
 def plan(system: System) -> Plan:
@@ -222,7 +233,14 @@ class _Planner:
             tuple(self.questions),
             tuple(decisive),
             acyclic,
+            acyclic and self._waits_for_locks_alone(),
             tuple(self.notes),
+        )
+
+    def _waits_for_locks_alone(self) -> bool:
+        return all(
+            self.number.get(wait.lock or "") is not None or (wait.idle == TRUE and not self.held_at_wait[k])
+            for k, wait in enumerate(self.system.waits)
         )
 
     def ask(self, *cases: Case) -> int:
@@ -238,15 +256,17 @@ class _Planner:
         by_name: dict[str, int] = {}
         for k, wait in enumerate(self.system.waits):
             lock = self.locks.get(wait.lock) if wait.lock is not None else None
-            if (lock is not None and lock.kind is not LockKind.SRCU) or wait.idle == TRUE:
+            if lock is not None and lock.kind is not LockKind.SRCU:
                 continue
             at = standing.wait_locations(self.system, wait) or tuple(held[wait.thread])
             pairs = tuple(dict.fromkeys(p for location in at for p in held[wait.thread].get(location, ())))
             self.held_at_wait[k] = pairs
+            if wait.idle == TRUE:
+                continue
             if lock is not None:
                 self.sync[k] = self.number[lock.name]
             elif pairs:
-                name = wait.what or f"wait of {wait.thread}"
+                name = wait.what if len(wait.what.split()) > 1 else f"{wait.what or 'wait'} of {wait.thread}"
                 if name not in by_name:
                     by_name[name] = len(self.nodes)
                     self.nodes.append(LockNode(name, "wait", 1, True))
@@ -687,8 +707,7 @@ def outcome(plan: Plan, graph: LockGraph, verdicts: Sequence[Verdict | None]) ->
         bounded = [o for o in open_ if isinstance(o, HoldsToDepth)]
         return unknown[0] if unknown or not bounded else min(bounded, key=lambda o: o.depth)
     if graph.acyclic:
-        sizes = tuple(s.name for s in plan.system.scalarsets if len(s.members) - s.named >= 2)
-        return Holds(Structural("the lock graph has no cycle"), sizes)
+        return Holds(Structural(ACYCLIC), plan.any_size)
     return Holds(_certificate(plan, verdicts))
 
 
