@@ -383,6 +383,14 @@ def _two_threads() -> list[ZooCase]:
     ]
 
 
+def _next_door() -> ZooCase:
+    """A thread with one location (whose place takes no bits) asks where another thread stands."""
+    x = Var("x", (), BOOL)
+    a, b = thread("a", 1), thread("b", 2)
+    moves = [move(a, 0, 0, at(b.pc, (), 1), [put(x, 1)]), move(b, 0, 1)]
+    return ZooCase("where another thread stands", system("next door", [(x, 0)], [a, b], moves), never(is_(x, 1)), 2)
+
+
 def _everything() -> list[ZooCase]:
     stop: list[Transition] = []
     x = Var("x", (), RangeSort(0, 7))
@@ -418,6 +426,7 @@ def _everything() -> list[ZooCase]:
         *_part_of_a_deadlock(),
         *_arithmetic(),
         *_two_threads(),
+        _next_door(),
     ]
 
 

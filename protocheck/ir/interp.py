@@ -134,7 +134,7 @@ def initial_choices(system: System) -> Iterator[Choice]:
 
 
 def begin(system: System, choice: Choice) -> State:
-    """The state in which a run with this initial ``choice`` begins; :class:`NotEnabledError` if there is no such choice."""
+    """The state in which a run with this ``choice`` begins; :class:`NotEnabledError` if there is no such choice."""
     if not 0 <= choice.which < len(system.initial):
         raise NotEnabledError(f"there is no initial case {choice.which}")
     case: InitCase = system.initial[choice.which]

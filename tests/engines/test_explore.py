@@ -13,7 +13,7 @@ from zoo import ZOO, ZooCase, counter
 from protocheck.engines import codegen, orbits
 from protocheck.engines.explore import ENGINE, explore, stuck
 from protocheck.engines.verdict import Budget, Exhausted, Limit, NotReachedWithin, Reached, Unknown, Unreachable
-from protocheck.ir.expr import Op, Param, Var, and_, apply, eq, ne, not_
+from protocheck.ir.expr import Op, Param, Var, apply, eq, ne
 from protocheck.ir.interp import deadlock, enabled, initial_states, step, witnesses
 from protocheck.ir.sorts import BOOL, RangeSort, ScalarSort
 from protocheck.ir.system import DeadlockTarget, PropertyTarget, System, Target
