@@ -297,8 +297,8 @@ def _check(options: argparse.Namespace, doing: _Doing) -> int:
             for line in answer.lines:
                 print(line, file=sys.stderr, flush=True)
             continue
-        if doing.reports and not doing.json:
-            print()
+        if not doing.json and (doing.reports or len(models) > 1):
+            print(_BRIEF_HEAD if not doing.reports and not request.traces else "")
         doing.reports.append(answer)
         doing.status = _worst(doing.status, answer.exit_status)
         if not doing.json:
@@ -314,6 +314,8 @@ def _check(options: argparse.Namespace, doing: _Doing) -> int:
         _print_summary(doing.reports, request, options)
     return doing.status
 
+
+_BRIEF_HEAD = "Each scenario with its verdicts, and whether they are those that it expects; -v shows each by itself.\n"
 
 # Of several models only those are checked that have what --scenario and --property name; it is a fault if none has.
 _SELECTION = ("unknown-scenario", "nothing-to-check")
@@ -506,7 +508,8 @@ def _traces(request: _Request, single: bool) -> Traces:
 def _print_report(report: Report, request: _Request, single: bool) -> None:
     from protocheck.reports.text import render
 
-    print(render(report, _style(sys.stdout), _traces(request, single), request.full), end="", flush=True)
+    brief = not single and not request.traces
+    print(render(report, _style(sys.stdout), _traces(request, single), request.full, brief), end="", flush=True)
 
 
 def _print_summary(reports: Sequence[Report], request: _Request, options: argparse.Namespace) -> None:

@@ -103,10 +103,13 @@ def _excerpt(
             if last_line > number:
                 words = f"{words} (to line {last_line})".strip()
             under = style.paint(sign, paint if mark.primary else Paint.MARGIN)
-            parts = wrap(words, max(20, room - start - length - 1)) if words else [""]
-            lines.append(f"{' ' * gutter} {bar} {' ' * start}{under} {parts[0]}".rstrip())
-            for part in parts[1:]:
-                lines.append(f"{' ' * gutter} {bar} {' ' * (start + length)} {part}")
+            beside = room - start - length - 1
+            if display_width(words) <= beside:
+                lines.append(f"{' ' * gutter} {bar} {' ' * start}{under} {words}".rstrip())
+                continue
+            lines.append(f"{' ' * gutter} {bar} {' ' * start}{under}")
+            indent = min(start, room // 2)
+            lines += [f"{' ' * gutter} {bar} {' ' * indent}{part}" for part in wrap(words, room - indent)]
     return lines
 
 

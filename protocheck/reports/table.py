@@ -150,7 +150,10 @@ def _effects(step: Step, file: str, full: bool, width: int) -> list[str]:
     last = (Act.RELEASE, Act.DOWNGRADE, Act.SYNC_END)
     told = [a for a in step.locks if a.lock or a.because]
     lines: list[str] = []
+    changed = {c.name for c in step.changes}
     for name, value in step.sees:
+        if name in changed:
+            continue  # the change tells what was there before
         lines += hang("", printable(f"sees {name} = {value}"), width)
     for act in told:
         if act.act not in last:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from tabulate import tabulate
 
@@ -16,15 +17,23 @@ from protocheck.findings import (
     Broken,
     Evidence,
     Finding,
+    Found,
+    Holds,
+    HoldsToDepth,
     LockFinding,
     LockGraph,
+    NeverFound,
+    NotFoundToDepth,
     Report,
     ScenarioReport,
     Tone,
+    Unknown,
+    Vacuous,
     Violated,
     exit_status,
     plural,
     sentence,
+    word,
 )
 from protocheck.reports.style import Paint, Style, hang, pad, printable, wrap
 from protocheck.reports.table import layout_trace
@@ -41,11 +50,16 @@ class Traces(Enum):
     ALL = "all"  # the witnesses of what is reachable as well
 
 
-def render(report: Report, style: Style, traces: Traces = Traces.UNEXPECTED, full: bool = False) -> str:
-    """One model: its table, then a section for each verdict that differs (or, with ``ALL``, that has a run)."""
+def render(
+    report: Report, style: Style, traces: Traces = Traces.UNEXPECTED, full: bool = False, brief: bool = False
+) -> str:
+    """One model: its table, then a section for each verdict that differs (or, with ``ALL``, that has a run).
+
+    ``brief``: a row per scenario instead of a row per property, for when there are many models.
+    """
     count = plural(len(report.scenarios), "scenario")
     lines = [f"{style.paint(printable(report.file), Paint.BOLD)}: {printable(report.model)}, {count}"]
-    lines += ["", *_table(report, style)]
+    lines += _brief(report, style) if brief else ["", *_table(report, style)]
     for scenario in report.scenarios:
         lines += _sections(report, scenario, style, traces, full)
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -100,7 +114,9 @@ def _next(
                 f"--property {shlex.quote(finding.name)}"
             )
         if finding.open:
-            yield f"{only} --timeout 600", "look longer"
+            bounded = isinstance(finding.outcome, HoldsToDepth | NotFoundToDepth) and "--bound" in only
+            deeper = re.sub(r"--bound (\d+)", lambda m: f"--bound {2 * int(m[1]) + 10}", only)
+            yield (deeper, "look deeper") if bounded else (f"{only} --timeout 600", "look longer")
         elif finding.evidence is not None:
             yield f"{only} --full", "the same run with the whole state at each step"
         elif not isinstance(finding.outcome, Broken):
@@ -164,6 +180,56 @@ def _table(report: Report, style: Style) -> list[str]:
     return tabulate(
         rows, headers=["scenario", "property", "verdict", "expected"], tablefmt="simple", disable_numparse=True
     ).split("\n")
+
+
+def _brief(report: Report, style: Style) -> Iterator[str]:
+    """One row per scenario, in columns that are the same for all models."""
+    name_width, end = 22, 10
+    room = max(30, style.width - name_width - end - 4)
+    for scenario in report.scenarios:
+        names = wrap(printable(scenario.name), name_width - 2)
+        sizes = f"{scenario.instance}: " if scenario.instance else ""
+        words = wrap(sizes + ("; ".join(_counted(scenario)) or "nothing is checked"), room)
+        status, paint = (["yes"], Paint.GOOD) if scenario.as_expected else (["NO: see", "below"], Paint.ERROR)
+        ends = [style.paint(x, paint) for x in status]
+        for line in range(max(len(names), len(words), len(ends))):
+            name = names[line] if line < len(names) else ""
+            text = words[line] if line < len(words) else ""
+            yield f"  {pad(name, name_width)}{pad(text, room + 2)}{ends[line] if line < len(ends) else ''}"
+
+
+def _counted(scenario: ScenarioReport) -> Iterator[str]:
+    """What is as it should be is counted, by how far was looked; everything else is named."""
+    proved = found = 0
+    bounded: dict[int, int] = {}
+    named: dict[str, list[str]] = {}
+    for finding in scenario.findings:
+        match finding.outcome:
+            case Holds():
+                proved += 1
+            case Found():
+                found += 1
+            case HoldsToDepth(depth):
+                bounded[depth] = bounded.get(depth, 0) + 1
+            case Violated(steps):
+                word_ = "shows" if finding.kind == "weakness" else "violated"
+                named.setdefault(word_, []).append(f"{finding.name} ({plural(steps, 'step')})")
+            case NotFoundToDepth(depth):
+                named.setdefault(f"not found up to depth {depth:,}", []).append(finding.name)
+            case Unknown(limit):
+                named.setdefault(f"unknown ({limit.value})", []).append(finding.name)
+            case NeverFound() | Vacuous() | Broken():
+                named.setdefault(word(finding.outcome), []).append(finding.name)
+            case _:
+                assert_never(finding.outcome)
+    if proved:
+        yield f"{proved} hold at every depth"
+    for depth, number in bounded.items():
+        yield f"{number} hold up to depth {depth:,}"
+    if found:
+        yield f"{found} reachable"
+    for words, names in named.items():
+        yield f"{words}: {', '.join(names)}"
 
 
 def _about(scenario: ScenarioReport, width: int, style: Style) -> list[str]:

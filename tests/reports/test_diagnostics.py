@@ -163,3 +163,10 @@ def test_wrapped_lines_fit_and_lose_nothing(width: int) -> None:
     lines = wrap(text, width)
     assert max(map(len, lines)) <= width
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_remark_that_does_not_fit_beside_its_underline_stands_below() -> None:
+    """It begins where the underline begins, and fits."""
+    file = SourceFile("l.pchk", "x" * 80 + "\n")
+    text = render_one(Diagnostic(RULE, "x", (Label(Span(file, 4, 80), "this is much too long a line"),)), PLAIN)
+    assert f"  |     {'^' * 76}\n  |     this is much too long a line\n" in text

@@ -119,3 +119,30 @@ def test_colours_only_add() -> None:
     bare = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", coloured).split("\n")]
     assert bare == render(sample.bad(), PLAIN, Traces.ALL).split("\n")
     assert "\x1b[1;31m" in coloured
+
+
+def test_brief_reports_have_a_row_per_scenario() -> None:
+    """With many models, what holds is counted and what does not is named, each with sizes and how far was looked."""
+    assert render(sample.good(), PLAIN, brief=True) == (
+        "models/abba.pchk: abba, 2 scenarios\n"
+        "  before                2 gfn, 2 vcpu: violated: deadlock (4 steps)                       yes\n"
+        "  after                 2 gfn, 2 vcpu: 3 hold at every depth                              yes\n"
+    )
+
+
+def test_brief_reports_name_every_outcome_that_is_not_plain() -> None:
+    """Bounded, unreachable, vacuous, unknown and broken verdicts never hide among those that hold."""
+    shown = " ".join(render(sample.every_outcome(), PLAIN, brief=True).split("====")[0].split())
+    for words in (
+        "3 hold at every depth",
+        "1 hold up to depth 12",
+        "1 reachable",
+        "violated: p4 (4 steps)",
+        "unreachable: p6",
+        "not found up to depth 9: p7",
+        "vacuous: p8, p9",
+        "unknown (time limit): p10",
+        "unknown (memory limit): p11",
+        "broken: p12",
+    ):
+        assert words in " ".join(shown.replace("NO: see", "").replace("below", "").split()), words
