@@ -71,7 +71,8 @@ NO_MODELS = Rule(
     "A folder holds no model.",
     """\
 All files below the folder whose names end in `.pchk` are checked, except those in a folder called `lib`: library
-modules are checked as part of the models that import them. Here nothing is left, and to say that all is well would be false.
+modules are checked as part of the models that import them. Here nothing is left, and to say that all is well would be
+false.
 """,
 )
 UNKNOWN_RULE = Rule(
