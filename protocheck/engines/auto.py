@@ -26,6 +26,7 @@ from protocheck.engines.verdict import (
     Verdict,
 )
 from protocheck.ir.ground import GroundError
+from protocheck.ir.sorts import product_size
 from protocheck.ir.system import PropertyTarget, System
 
 SECONDS = 120.0
@@ -36,6 +37,9 @@ STATES = 100_000
 
 RENAMINGS = 1_000
 """An instance whose members can be renamed in more ways than this is not searched first: each state takes long."""
+
+CALM_STEPS, CALM_SIZE = 16, 2_000
+"""A run found by search is made calm if it has at most so many steps, and steps times events stay below the second."""
 
 FIRST_SHARE, PROOF_SHARE, SEARCH_SHARE = 0.25, 0.6, 0.5
 """Shares of the time that is left: for the first search, for IC3, for the second search."""
@@ -80,6 +84,7 @@ def portfolio(
         work.ask(bmc.ENGINE, long, replace(_share(budget, SEARCH_SHARE), depth=deepest))
     work.ask(explore.ENGINE, work.open(), _share(budget, SEARCH_SHARE))
     work.ask(bmc.ENGINE, work.open(), budget)
+    work.calm([k for k in range(len(targets)) if k not in any_run and k not in optional])
     return tuple(work.answers)
 
 
@@ -113,6 +118,27 @@ class _Work:
         for k, verdict in zip(which, found, strict=True):
             self.interrupted = self.interrupted or _is_interrupted(verdict)
             self.answers[k] = _better(self.answers[k], Answered(verdict, engine.name))
+
+    def calm(self, which: Sequence[int]) -> None:
+        """Of the shortest runs that the search found, take the calmest, where bounded model checking is quick.
+
+        The engine's name stays that of the search: it is what shows that no shorter run exists.
+        """
+        events = sum(product_size([p.sort for p in t.params]) for t in self.system.transitions)
+        short: dict[int, int] = {}
+        for k in which:
+            verdict = self.answers[k].verdict
+            if self.answers[k].engine == explore.ENGINE.name and isinstance(verdict, Reached):
+                steps = len(verdict.run.moves)
+                if 0 < steps <= CALM_STEPS and steps * events <= CALM_SIZE:
+                    short[k] = steps
+        if self.interrupted or not short:
+            return
+        budget = replace(self.budget, depth=max(short.values()))
+        found = _call(bmc.ENGINE, self.system, [self.targets[k] for k in short], budget)
+        for k, verdict in zip(short, found, strict=True):
+            if isinstance(verdict, Reached) and len(verdict.run.moves) == short[k]:
+                self.answers[k] = Answered(verdict, explore.ENGINE.name)
 
 
 def _share(budget: Budget, share: float) -> Budget:

@@ -946,10 +946,12 @@ class _Properties:
                 bad = Case(params, and_(there, over, not_(cond)))
                 speaks = Target((Case(params, and_(there, over)),))
                 yield Property(p.name, p.family, p.kind, Wish.NEVER, Target((bad,)), text, speaks, origin)
-            case "reachable" | "weakness":
-                wish = Wish.SOMETIMES if p.kind == "reachable" else Wish.NOTED
+            case "reachable":
                 case = Case(params, and_(there, cond))
-                yield Property(p.name, p.family, p.kind, wish, Target((case,)), text, None, origin)
+                yield Property(p.name, p.family, p.kind, Wish.SOMETIMES, Target((case,)), text, None, origin)
+            case "weakness":
+                case = Case(params, and_(there, not_(cond)))
+                yield Property(p.name, p.family, p.kind, Wish.NOTED, Target((case,)), text, None, origin)
             case _:
                 raise KeyError(p.kind)
 
