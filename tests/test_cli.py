@@ -570,3 +570,58 @@ def test_a_folder_given_as_standard_input_does_not_hang() -> None:
     """Nothing is ever read from standard input."""
     done = run("check", os.devnull, timeout=60)
     assert done.returncode == 2
+
+
+class Terminal:
+    """A stream that says it is a terminal, and keeps what is written."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def isatty(self) -> bool:
+        """Yes."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Keep it."""
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def test_progress_is_one_line_on_a_terminal_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing before a second has passed; then one line, rewritten in place, cut to the width, and taken away."""
+    now = 0.0
+    monkeypatch.setattr(cli.time, "monotonic", lambda: now)
+    monkeypatch.setenv("COLUMNS", "40")
+    terminal = Terminal()
+    progress = cli._Progress(terminal, ["a.pchk", "b.pchk"])  # type: ignore[arg-type]
+    now = 0.9
+    progress.tell(0, "early")
+    assert terminal.text == ""
+    now = 2.0
+    progress.tell(0, "no run of at most 3 steps, and many more words than fit")
+    assert terminal.text.startswith("\r\x1b[K[0/2] a.pchk: no run of at most 3 steps")
+    assert "\n" not in terminal.text
+    assert len(terminal.text) < 40 + len("\r\x1b[K")
+    progress.done()
+    progress.clear()
+    assert terminal.text.endswith("\r\x1b[K")
+    now = 3.0
+    progress.tell(1, "on")
+    assert terminal.text.endswith("\r\x1b[K[1/2] b.pchk: on (3 s)")
+
+
+def test_no_progress_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe gets nothing, however long it takes."""
+    now = 0.0
+    monkeypatch.setattr(cli.time, "monotonic", lambda: now)
+    terminal = Terminal()
+    monkeypatch.setattr(terminal, "isatty", lambda: False)
+    progress = cli._Progress(terminal, ["a.pchk"])  # type: ignore[arg-type]
+    now = 100.0
+    progress.tell(0, "still at it")
+    progress.clear()
+    assert terminal.text == ""
