@@ -742,27 +742,53 @@ class Prover:
     # -- evidence --------------------------------------------------------------------------------------------------
 
     def _certificate(self, lemmas: Sequence[Lemma], target: GroundTarget) -> tuple[Clause, ...]:
-        """The lemmas that the proof needs, shortest first, as formulas. All of them become invariants for later."""
+        """The lemmas that the proof needs, shortest first, as formulas. All lemmas become invariants for later."""
         every = [*self.usable, *lemmas]
         self.invariants = [*(i for i in self.invariants if i not in self.usable), *every]
-        by_term = {lemma.on: lemma for lemma in every}
-        context = list(by_term)
-        needed: dict[int, Lemma] = {}
-        used: set[int] = set()
-        if target.any_state != FALSE_LIT:
-            if self._check([*context, self.encoding.lit(target.any_state)], 0):
-                raise AssertionError("the invariant does not exclude the target")
-            used.update(self.solver.core())
-        while True:
-            more = [lemma for term, lemma in by_term.items() if term in used and term not in needed]
-            if not more:
-                break
-            for lemma in more:
-                needed[lemma.on] = lemma
-                if isinstance(self._entry(lemma.cube, context, 0, lift=False, used=used), Obligation):
-                    raise AssertionError("the invariant is not inductive")
-        ordered = sorted(needed.values(), key=lambda lemma: (len(lemma.cube), lemma.cube))
+        needed = self._smallest({lemma.on: lemma for lemma in every}, target)
+        ordered = sorted(needed, key=lambda lemma: (len(lemma.cube), lemma.cube))
         return tuple(clause_of(self.ground, lemma) for lemma in ordered)
+
+    def _smallest(self, lemmas: dict[int, Lemma], target: GroundTarget) -> list[Lemma]:
+        """A part of the invariant ``lemmas`` that is one, too, and of which no single lemma can be left out.
+
+        The cores say which lemmas each one's proof uses, so leaving one out asks again only for those that used it.
+        """
+        bad = self._excluding(list(lemmas), target)
+        if bad is None:
+            raise AssertionError("the invariant does not exclude the target")
+        uses: dict[int, set[int]] = {}
+        todo = [n for n in lemmas if n in bad]
+        for on in todo:  # grows
+            uses[on] = set()
+            if isinstance(self._entry(lemmas[on].cube, list(lemmas), 0, lift=False, used=uses[on]), Obligation):
+                raise AssertionError("the invariant is not inductive")
+            todo.extend(n for n in lemmas if n in uses[on] and n not in todo)
+        alive = {on: lemmas[on] for on in lemmas if on in uses}
+        for out in sorted(alive, key=lambda on: (-len(alive[on].cube), alive[on].cube)):
+            rest = [on for on in alive if on != out]
+            new_bad = self._excluding(rest, target) if out in bad else bad
+            if new_bad is None:
+                continue
+            again: dict[int, set[int]] = {}
+            for on in rest:
+                if out in uses[on]:
+                    again[on] = set()
+                    if isinstance(self._entry(alive[on].cube, rest, 0, lift=False, used=again[on]), Obligation):
+                        break
+            else:
+                bad = new_bad
+                uses.update(again)
+                del alive[out]
+        return list(alive.values())
+
+    def _excluding(self, context: Sequence[int], target: GroundTarget) -> set[int] | None:
+        """The terms of ``context`` that exclude the target, or None if they do not."""
+        if target.any_state == FALSE_LIT:
+            return set()
+        if self._check([*context, self.encoding.lit(target.any_state)], 0):
+            return None
+        return set(self.solver.core())
 
     def _refuted(self, obligation: Obligation, target: GroundTarget, top: int) -> Verdict:
         """The run that begins in an initial state of ``obligation``."""
@@ -794,6 +820,8 @@ class Prover:
         ending: Ending | None = None
         if not any(e.case < 0 for e in target.endings):
             true_here = [e for e in target.endings if holds(self.circuit, e.lit, state.__getitem__)]
+            if not true_here:
+                raise AssertionError("the run does not end in the target")
             ending = min(true_here, key=lambda e: e.via is not None)
             if ending.via is not None:
                 moves.append(self.ground.events[ending.via])
