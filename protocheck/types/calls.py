@@ -115,7 +115,8 @@ def _may_call(x: Exprs, node: n.Call, symbol: RoutineSymbol) -> bool:
     if x.mode in ("claim", "property", "constant", "pure"):
         where = {"claim": "an assertion", "property": "a property", "pure": "a fn"}.get(x.mode, "a constant expression")
         x.error(
-            rules.CALL_IN_CLAIM, f"{where} cannot call the {symbol.kind} `{symbol.name}`", span, "would take steps", why,
+            rules.CALL_IN_CLAIM, f"{where} cannot call the {symbol.kind} `{symbol.name}`", span, "would take steps",
+            why,
             "speak of the state that it reads, or write a `fn`",
         )  # fmt: skip
         return False
@@ -202,7 +203,8 @@ def _builtin(x: Exprs, node: n.Call, name: str) -> t.Rhs:
     if wrong:
         _arguments_anyway(x, node)
         return x.error(
-            rules.WRONG_ARGUMENT_COUNT, f"`{name}` takes {_count(known.arguments)}, not {len(node.args)}", node.func.span,
+            rules.WRONG_ARGUMENT_COUNT, f"`{name}` takes {_count(known.arguments)}, not {len(node.args)}",
+            node.func.span,
             mend=f"write `{known.usage}`",
         )  # fmt: skip
     if not known.steps:

@@ -166,13 +166,20 @@ class _Checker:
         )  # fmt: skip
         if not declared.threads:
             world.report.add(
-                rules.MODEL_WITHOUT_THREADS, f"`{header.name.text}` has no thread", header.name.span, "nothing ever happens",
+                rules.MODEL_WITHOUT_THREADS, f"`{header.name.text}` has no thread", header.name.span,
+                "nothing ever happens",
                 mend="write a `thread`, `server`, `environment` or `adversary`",
             )  # fmt: skip
         endless = check_graph(world, checked)
         checked = check_claims(world, types, declared, checked)
         if not endless:
-            check_flow(world, checked)
+            try:
+                check_flow(world, checked)
+            except RecursionError:
+                world.report.add(
+                    rules.TOO_MANY_COPIES, "the statements of this model are nested too deeply", header.name.span,
+                    "with all that is called from them", mend="call less deeply, or nest less",
+                )  # fmt: skip
         return checked
 
     # ------------------------------------------------------------------------------------------------ signatures
@@ -243,7 +250,8 @@ class _Checker:
         if s.live and s.result is not None and not isinstance(result, ty.ErrorType):
             self.world.report.add(
                 rules.MISSING_RETURN, f"`{symbol.name}` can end without a result", _last(node.body),
-                "the end is reached without a `return`", [Label(node.result.span if node.result else node.span, "a result is declared")],
+                "the end is reached without a `return`", [Label(node.result.span if node.result else node.span,
+                "a result is declared")],
                 f"end it with `return ...;` (a `{show(result)}`)",
             )  # fmt: skip
         if begin:
@@ -484,7 +492,8 @@ class _Checker:
                 when = _constant(self.world, self.types, option.when, BOOL, symbol.home)
                 fair = t.Apply(op=Op.NOT, args=(when,), type=BOOL, span=option.span)
         return t.LockDecl(
-            name=symbol.name, actor=symbol.home.owner, index=symbol.index, kind=symbol.kind, fair=fair, span=symbol.span,
+            name=symbol.name, actor=symbol.home.owner, index=symbol.index, kind=symbol.kind, fair=fair,
+            span=symbol.span,
             doc=node.doc,
         )  # fmt: skip
 
@@ -501,7 +510,8 @@ class _Checker:
         if found is not None and not isinstance(found, LockSymbol):
             known = list(self.world.locks)
             self.world.report.add(
-                rules.NOT_A_LOCK, f"`{node.span.text}` is {kind_of(found)}, not a lock", node.span, "a lock belongs here",
+                rules.NOT_A_LOCK, f"`{node.span.text}` is {kind_of(found)}, not a lock", node.span,
+                "a lock belongs here",
                 [self.world.declared(found)], did_you_mean(node.span.text, known),
             )  # fmt: skip
             return None
@@ -581,7 +591,8 @@ class _Checker:
                 continue
             if not lock.index:
                 self.world.report.add(
-                    rules.IMPOSSIBLE_ORDER, f"`{lock.name}` is a single lock", node.inner.span, "has no instances to order",
+                    rules.IMPOSSIBLE_ORDER, f"`{lock.name}` is a single lock", node.inner.span,
+                    "has no instances to order",
                     [self.world.declared(lock)],
                 )  # fmt: skip
                 continue
@@ -593,7 +604,8 @@ class _Checker:
             if kind_by is None and not (len(lock.index) == 1 and isinstance(lock.index[0], ty.RangeType)):
                 self.world.report.add(
                     rules.IMPOSSIBLE_ORDER, f"`{lock.name}` has no index `{node.by.text}`", node.by.span, "",
-                    [self.world.declared(lock)], did_you_mean(node.by.text, parts) or "name it: `lock l : [i : T] mutex;`",
+                    [self.world.declared(lock)], did_you_mean(node.by.text,
+                    parts) or "name it: `lock l : [i : T] mutex;`",
                 )  # fmt: skip
                 continue
             if isinstance(kind_by, ty.ScalarsetType):

@@ -261,7 +261,8 @@ class _Claims:
             return None
         if node.kind is not None and name != "lock_order":
             report.add(
-                rules.IMPOSSIBLE_EXPECTATION, f"`{node.kind}` is a finding of `lock_order`, not of `{name}`", node.span, "",
+                rules.IMPOSSIBLE_EXPECTATION, f"`{node.kind}` is a finding of `lock_order`, not of `{name}`",
+                node.span, "",
                 mend=f"write `lock_order {node.kind} ...`",
             )  # fmt: skip
             return None
@@ -274,11 +275,17 @@ class _Claims:
         prop = self.names.get(name)
         if node.outcome == "unreachable" and (prop is None or prop.kind != "reachable"):
             report.add(
-                rules.IMPOSSIBLE_EXPECTATION, f"`{name}` cannot be unreachable", node.span, "only a `reachable` property can",
+                rules.IMPOSSIBLE_EXPECTATION, f"`{name}` cannot be unreachable", node.span,
+                "only a `reachable` property can",
                 [Label(prop.span, f"this is {_article(prop.kind)}")] if prop else [], "write `holds` or `violated`",
             )  # fmt: skip
         if (node.steps is not None or node.label is not None) and node.outcome != "violated":
-            report.add(rules.IMPOSSIBLE_EXPECTATION, f"only `violated` has steps and a place, not `{node.outcome}`", node.span, "")
+            report.add(
+                rules.IMPOSSIBLE_EXPECTATION,
+                f"only `violated` has steps and a place, not `{node.outcome}`",
+                node.span,
+                "",
+            )
         return t.Expectation(
             target=name, kind=node.kind or "", outcome=node.outcome, steps=node.steps, at_most=node.at_most, label=label,
             span=node.span,

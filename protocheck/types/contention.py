@@ -456,7 +456,7 @@ class _Walker:
             inner = _Context(c.thread, forms, refs, c.held, [], c.quiet, (*c.stack, call.routine))
             returns = self.block(routine.body, inner)
             after = inner.held if returns else c.held
-            known = self.cache[key] = tuple(inner.out), after
+            known = self.cache[key] = tuple(dict.fromkeys(inner.out)), after
         c.out.extend(known[0])
         c.held = known[1]
 

@@ -39,12 +39,15 @@ from protocheck.types.scope import (
     show,
 )
 from protocheck.types.type_check import Types, compatible, is_int
+from protocheck.types.walk import everything, larger_than
 
 Mode: TypeAlias = Literal["real", "ghost", "claim", "property", "constant", "pure"]
 
 INT = ty.IntType()
 BOOL = ty.BoolType()
 ERROR = ty.ErrorType()
+
+MAX_CONSTANT = 1_000
 
 OPERATORS = {
     "+": Op.ADD, "-": Op.SUB, "*": Op.MUL, "/": Op.DIV, "%": Op.MOD, "<<": Op.SHL, ">>": Op.SHR, "&": Op.BITAND,
@@ -301,7 +304,8 @@ class Exprs:
                 if self.kind != "transition":
                     return self.error(
                         rules.MISPLACED_OPERATOR, "`old` belongs into a `transition` property", span,
-                        "there is no earlier state here", mend="write `transition NAME: ...;`, or keep the old value in a ghost",
+                        "there is no earlier state here",
+                        mend="write `transition NAME: ...;`, or keep the old value in a ghost",
                     )  # fmt: skip
                 inner = self.infer(node.operand, hint)
                 return t.Old(body=inner, type=inner.type, span=span)
@@ -425,9 +429,24 @@ class Exprs:
                 return self.error(rules.ENDLESS_DEFINITION, f"constant `{symbol.name}` depends on itself", symbol.span)
             symbol.busy = True
             kind = None if symbol.type_node is None else self.types.local(symbol.type_node, symbol.type_home)
-            symbol.value = self.types.constant(symbol.node, kind, symbol.home)
+            found = self.types.constant(symbol.node, kind, symbol.home)
+            symbol.value = self._computed(found)
             symbol.busy = False
         return replace(symbol.value, span=span)
+
+    def _computed(self, e: t.Expr) -> t.Expr:
+        """A constant, computed where no parameter is in it; refused if it is too large to be handled."""
+        if larger_than(e, MAX_CONSTANT):
+            return self.error(
+                rules.OUT_OF_RANGE, "this constant is too large an expression", e.span, "written out, it never ends",
+                mend="use smaller steps, or fewer parameters",
+            )  # fmt: skip
+        if is_int(e.type) and not any(isinstance(part, t.ParamRef | t.SizeOf) for part in everything(e)):
+            number = self.world.value(e)
+            if number is None:
+                return self.error(rules.OUT_OF_RANGE, "this number is too large", e.span, "no range reaches so far")
+            return t.Const(value=number, type=INT, span=e.span)
+        return e
 
     def _state(self, symbol: StateSymbol, index: tuple[t.Expr, ...], span: Span, racy: bool) -> t.Expr:
         self.types.state(symbol)
@@ -447,7 +466,8 @@ class Exprs:
             )  # fmt: skip
         if self.mode == "real" and symbol.ghost:
             return self.error(
-                rules.GHOST_READ, f"real code cannot read the ghost `{symbol.name}`", span, "would steer the run by a ghost",
+                rules.GHOST_READ, f"real code cannot read the ghost `{symbol.name}`", span,
+                "would steer the run by a ghost",
                 [self.world.declared(symbol)], "read it in an assertion, a property or a `ghost { }` block",
             )  # fmt: skip
         if self.mode == "real" and not symbol.node.pub and symbol.home.owner != self.home.owner and self.kind != "init":
@@ -893,7 +913,8 @@ class Exprs:
             return None
         if not isinstance(symbol, LockSymbol):
             self.error(
-                rules.NOT_A_LOCK, f"`{base.span.text}` is {kind_of(symbol)}, not a lock", base.span, "a lock belongs here",
+                rules.NOT_A_LOCK, f"`{base.span.text}` is {kind_of(symbol)}, not a lock", base.span,
+                "a lock belongs here",
                 [self.world.declared(symbol)],
             )  # fmt: skip
             return None
@@ -926,7 +947,8 @@ class Exprs:
             return "read"
         if mode == "read" and kind not in (LockKind.RWLOCK, LockKind.RWSEM):
             self.error(
-                rules.WRONG_LOCK_MODE, f"a {kind.value} has no read mode", node.span, "it is held by one thread at a time",
+                rules.WRONG_LOCK_MODE, f"a {kind.value} has no read mode", node.span,
+                "it is held by one thread at a time",
                 [self.world.declared(symbol)], "declare it as `rwlock` or `rwsem`, or leave out `read`",
             )  # fmt: skip
         return mode or "write"
@@ -1013,7 +1035,8 @@ class Exprs:
         symbol, index = found
         if len(index) != len(symbol.params):
             self.error(
-                rules.WRONG_INDEX, f"thread `{symbol.name}` has {len(symbol.params)} index(es), not {len(index)}", node.span,
+                rules.WRONG_INDEX, f"thread `{symbol.name}` has {len(symbol.params)} index(es), not {len(index)}",
+                node.span,
                 "which instance?", [self.world.declared(symbol)], f"quantify: `forall t in {symbol.name} : ...`",
             )  # fmt: skip
             return None

@@ -105,6 +105,7 @@ class _Walker:
         self.contended = contended
         self.locks_known = not world.lost_locks
         self.cache: dict[tuple[object, ...], tuple[_Held | None, _Counts]] = {}
+        self.loops: dict[tuple[int, _Held, int], tuple[_Held | None, list[_Held], _Frame]] = {}
         self.quiet = 0
 
     def thread(self, thread: t.ThreadDecl) -> None:
@@ -267,7 +268,7 @@ class _Walker:
         after = self.turns(s.body, held, f, may_skip=s.condition is not None, condition=s.condition)
         mine, f.counts = f.counts, outer
         outer.plus(mine)
-        looks = mine.reads and not (mine.writes or mine.choices or mine.waits)
+        looks = mine.reads and not (mine.writes or mine.choices or mine.waits or self.quiet)
         if looks and not any(isinstance(p, t.Assign) for p in statements(s.body)):
             word = "loop" if s.condition is None else "while"
             head = Span(s.span.file, s.span.start, s.span.start + len(word))
@@ -282,6 +283,11 @@ class _Walker:
         self, body: t.Block, held: _Held, f: _Frame, may_skip: bool, condition: t.Expr | None = None
     ) -> _Held | None:
         """A loop: the state at its head is the meet of all ways to it; found by repeating until it is stable."""
+        key = (id(body), held, id(f))
+        known = self.loops.get(key) if self.quiet else None
+        if known is not None:  # else nested loops would cost time exponential in their depth
+            f.returns += known[1]
+            return known[0]
         head = held
         breaks, continues, returns = f.breaks, f.continues, f.returns
         self.quiet += 1
@@ -293,15 +299,19 @@ class _Walker:
                 break
             head = again
         self.quiet -= 1
-        f.breaks, f.continues, f.returns = [], [], returns
+        f.breaks, f.continues, f.returns = [], [], []
         if condition is not None:
             self.reads(condition, head, f)
         end = self.block(body, head, f)
         ways = list(f.breaks)
         if may_skip:
             ways += [head, *f.continues, *([end] if end is not None else [])]
-        f.breaks, f.continues = breaks, continues
-        return _join(ways)
+        result = _join(ways)
+        if self.quiet:
+            self.loops[key] = result, f.returns, f
+        returns += f.returns  # the same list as before: a `with` around the loop looks at what was added to it
+        f.breaks, f.continues, f.returns = breaks, continues, returns
+        return result
 
     # -- expressions and calls
 
@@ -472,7 +482,8 @@ class _Walker:
             self.not_held(s.lock, s.span, f, "released")
         elif s.mode and not any(h.mode == s.mode for h in matching):
             self.world.report.add(
-                rules.WRONG_LOCK_MODE, f"`{s.lock.span.text}` is held for {matching[0].mode}, and released for {s.mode}",
+                rules.WRONG_LOCK_MODE,
+                f"`{s.lock.span.text}` is held for {matching[0].mode}, and released for {s.mode}",
                 s.span, "the other mode", mend=f"write `release {s.lock.span.text};`",
             )  # fmt: skip
 
@@ -499,7 +510,8 @@ class _Walker:
             if not matching and f.calls and self.locks_known and not self.quiet:
                 self.world.report.add(
                     rules.LOCK_NOT_HELD, f"`{part.lock.span.text}` must be held for this call", f.calls[-1],
-                    "is not held here", [Label(s.span, "required here")], f"write `with {part.lock.span.text} {{ ... }}` around it",
+                    "is not held here", [Label(s.span, "required here")],
+                    f"write `with {part.lock.span.text} {{ ... }}` around it",
                 )  # fmt: skip
             if not matching:
                 after = after.take(lock)
@@ -516,7 +528,8 @@ class _Walker:
             access = Access(f.thread, part.state, index, False, tuple(sorted(held.must, key=repr)))
             if self.contended.contended(access):
                 self.world.report.add(
-                    rules.UNPROTECTED_QUANTIFIER, f"`{e.kind.value}` reads contended cells of `{part.state}` one by one",
+                    rules.UNPROTECTED_QUANTIFIER,
+                    f"`{e.kind.value}` reads contended cells of `{part.state}` one by one",
                     Span(e.span.file, e.span.start, e.span.start + len(e.kind.value)), "not one step",
                     [Label(part.span, "another thread may write this meanwhile")],
                     "hold the lock that guards it, write a `for` loop, or claim `atomic { }`",

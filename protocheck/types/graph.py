@@ -11,12 +11,16 @@ from protocheck.types import tree as t
 from protocheck.types.scope import World
 from protocheck.types.walk import call_of, everything, rhs_of, statements
 
+MAX_STATEMENTS = 50_000
+MAX_DEPTH = 40
+
 
 def check_graph(world: World, module: t.CheckedModule) -> bool:
     """Check the calls of ``module`` and note which labels belong to which thread; whether there is recursion."""
     bodies = _bodies(module)
     calls = {name: _calls(found, module) for name, found in bodies.items()}
-    endless = _refuse_recursion(world, calls)
+    endless, order = _refuse_recursion(world, calls)
+    endless = endless or _refuse_explosion(world, module, bodies, order)
     reach = {name: _reachable(name, calls) for name in module.threads}
     _note_places(world, reach)
     _refuse_blocking(world, module, bodies, calls)
@@ -116,8 +120,12 @@ def _calls(bodies: list[t.Routine | t.ThreadDecl], module: t.CheckedModule) -> d
     return found
 
 
-def _refuse_recursion(world: World, calls: dict[str, dict[str, Span]]) -> bool:
-    """Depth-first search with an explicit stack; every call that closes a circle is reported."""
+def _refuse_recursion(world: World, calls: dict[str, dict[str, Span]]) -> tuple[bool, list[str]]:
+    """Depth-first search with an explicit stack; every call that closes a circle is reported.
+
+    Whether there is one, and all names, every callee before its callers.
+    """
+    order: list[str] = []
     state: dict[str, int] = {}
     endless = False
     for root in calls:
@@ -134,6 +142,7 @@ def _refuse_recursion(world: World, calls: dict[str, dict[str, Span]]) -> bool:
                 stack.pop()
                 path.pop()
                 state[name] = 2
+                order.append(name)
             elif state.get(nxt) == 1:
                 endless = True
                 circle = [*path[path.index(nxt) :], nxt]
@@ -151,7 +160,42 @@ def _refuse_recursion(world: World, calls: dict[str, dict[str, Span]]) -> bool:
                 state[nxt] = 1
                 path.append(nxt)
                 stack.append((nxt, iter(calls.get(nxt, {}))))
-    return endless
+    return endless, order
+
+
+def _refuse_explosion(
+    world: World, module: t.CheckedModule, bodies: dict[str, list[t.Routine | t.ThreadDecl]], order: list[str]
+) -> bool:
+    """Routines are copied to where they are called; threads that become too long or deep by that are refused.
+
+    ``order`` has every callee before its callers.
+    """
+    sizes: dict[str, int] = {}
+    depths: dict[str, int] = {}
+    for name in order:
+        size, depth = 0, 0
+        for body in bodies.get(name, []):
+            for s in statements(body.body) if body.body is not None else ():
+                call = call_of(rhs_of(s))
+                called = call.routine if isinstance(call, t.Call) else ""
+                size += 1 + sizes.get(called, 0)
+                depth = max(depth, 1 + depths.get(called, 0))
+        sizes[name], depths[name] = size, depth
+    refused = False
+    for name, thread in module.threads.items():
+        if sizes.get(name, 0) > MAX_STATEMENTS:
+            headline = f"`{name}` has {sizes[name]} statements with all that it calls"
+            label = f"more than {MAX_STATEMENTS}"
+        elif depths.get(name, 0) > MAX_DEPTH:
+            headline, label = f"calls of `{name}` are {depths[name]} deep", f"more than {MAX_DEPTH}"
+        else:
+            continue
+        refused = True
+        world.report.add(
+            rules.TOO_MANY_COPIES, headline, thread.span, label,
+            mend="call less, or from fewer places: every call is a copy",
+        )  # fmt: skip
+    return refused
 
 
 def _reachable(name: str, calls: dict[str, dict[str, Span]]) -> list[str]:

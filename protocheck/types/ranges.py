@@ -20,6 +20,8 @@ Sizes: TypeAlias = Callable[[str], t.Expr]
 Bounds: TypeAlias = tuple[t.Expr, t.Expr]
 
 INT = ty.IntType()
+LARGE = 1 << 128
+"""Constants beyond this are not computed: no range of a model reaches so far, and computing might not end."""
 
 
 def number(value: int, span: Span) -> t.Const:
@@ -30,8 +32,10 @@ def number(value: int, span: Span) -> t.Const:
 def fold(op: Op, span: Span, *args: t.Expr) -> t.Expr:
     """``op`` applied to integers, computed at once where they are constants; ``x + 0``, ``x - 0``, ``1 * x`` are x."""
     values = [a.value for a in args if isinstance(a, t.Const)]
-    if len(values) == len(args):
-        return number(compute(op, values), span)
+    if len(values) == len(args) and not (op is Op.SHL and values[1] > 64):
+        found = compute(op, values)
+        if abs(found) < LARGE:
+            return number(found, span)
     if len(args) == 2:
         a, b = args
         if op in (Op.ADD, Op.SUB) and isinstance(b, t.Const) and b.value == 0:
@@ -151,6 +155,11 @@ def _numeric(
 
 def numeric(op: Op, known: list[tuple[int, int]]) -> tuple[int, int] | None:
     """Bounds of ``op`` on intervals of numbers, or None where no finite ones are known."""
+    found = _numbers(op, known)
+    return None if found is None or max(abs(found[0]), abs(found[1])) >= LARGE else found
+
+
+def _numbers(op: Op, known: list[tuple[int, int]]) -> tuple[int, int] | None:
     match op:
         case Op.ADD:
             return sum(k[0] for k in known), sum(k[1] for k in known)
@@ -212,7 +221,8 @@ def value(e: t.Expr, params: Mapping[str, int], sizes: Sizes, fns: Mapping[str, 
                 found.append(v)
             if e.op is Op.SHL and found[1] > 64:
                 return None
-            return compute(e.op, found)
+            computed = compute(e.op, found)
+            return computed if abs(computed) < LARGE else None
         case t.FnCall():
             fn = fns.get(e.fn)
             if fn is None or fn.value is None:

@@ -629,6 +629,44 @@ hypervisor kvm {
 """,
 )
 
+TOO_MANY_COPIES = _rule(
+    "too-many-copies",
+    "A thread that becomes too long when its calls are copied in.",
+    "Every call is a copy of what is called. Where each of sixteen procs calls the next one twice, there are 65536 of the last.",
+    """
+hypervisor kvm {
+    state n : 0..3 = 0;
+    proc p0() { n = 1; }
+    proc p1() { p0(); p0(); }
+    proc p2() { p1(); p1(); }
+    proc p3() { p2(); p2(); }
+    proc p4() { p3(); p3(); }
+    proc p5() { p4(); p4(); }
+    proc p6() { p5(); p5(); }
+    proc p7() { p6(); p6(); }
+    proc p8() { p7(); p7(); }
+    proc p9() { p8(); p8(); }
+    proc p10() { p9(); p9(); }
+    proc p11() { p10(); p10(); }
+    proc p12() { p11(); p11(); }
+    proc p13() { p12(); p12(); }
+    proc p14() { p13(); p13(); }
+    proc p15() { p14(); p14(); }
+    proc p16() { p15(); p15(); }
+    thread main { p16(); }
+}
+""",
+    """
+hypervisor kvm {
+    state n : 0..3 = 0;
+    proc p0() { n = 1; }
+    proc p1() { p0(); p0(); }
+    proc p2() { p1(); p1(); }
+    thread main { p2(); }
+}
+""",
+)
+
 IMPURE_FN = _rule(
     "impure-fn",
     "A fn that reads or changes state.",

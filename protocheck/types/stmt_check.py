@@ -20,9 +20,12 @@ from protocheck.types import tree as t
 from protocheck.types import types as ty
 from protocheck.types.calls import assigned, check_call, forget, place
 from protocheck.types.expr_check import OPERATORS, Exprs
-from protocheck.types.ranges import INT
+from protocheck.types.ranges import INT, fold, number
 from protocheck.types.scope import RoutineSymbol, StateSymbol, show
 from protocheck.types.type_check import is_int
+from protocheck.types.walk import larger_than
+
+MAX_BOUND = 40
 
 BOOL = ty.BoolType()
 ERROR = ty.ErrorType()
@@ -66,7 +69,8 @@ class Stmts:
                     dead = self.live = True
                     self.x.error(
                         rules.UNREACHABLE_CODE, "this is never executed", _head(statement), "control never comes here",
-                        [Label(_head(node.statements[k - 1]), "it goes elsewhere here")], "remove it, or make the way to it",
+                        [Label(_head(node.statements[k - 1]), "it goes elsewhere here")],
+                        "remove it, or make the way to it",
                     )  # fmt: skip
                 nxt = node.statements[k + 1] if k + 1 < len(node.statements) else None
                 out.extend(self.statement(statement, nxt))
@@ -283,7 +287,8 @@ class Stmts:
         if value is None and kind is not None and not isinstance(after, n.Havoc) and self._needs_value(kind):
             x.error(
                 rules.MISSING_INITIAL_VALUE, f"`{node.name.text}` needs a value to begin with", node.name.span,
-                f"no member of `{show(kind)}` is the first one", mend=f"write `choose {node.name.text} : {show(kind)};`",
+                f"no member of `{show(kind)}` is the first one",
+                mend=f"write `choose {node.name.text} : {show(kind)};`",
             )  # fmt: skip
         local = x.declare(node.name, kind or ERROR, mutable=True)
         self._learn(local, value)
@@ -303,7 +308,8 @@ class Stmts:
         if isinstance(kind, ty.NoneType | ty.VoidType):
             if isinstance(kind, ty.NoneType):
                 self.x.error(
-                    rules.UNTYPED_LITERAL, f"nothing says what type `{name.text}` has", name.span, f"`{show(kind)}` fits many",
+                    rules.UNTYPED_LITERAL, f"nothing says what type `{name.text}` has", name.span,
+                    f"`{show(kind)}` fits many",
                     mend=f"write `{name.text} : T`",
                 )  # fmt: skip
             else:
@@ -345,7 +351,13 @@ class Stmts:
                 f"write `let {node.name.text} : lo..hi = ...`",
             )  # fmt: skip
             return ERROR
-        return ty.RangeType(*bounds)
+        low, high = bounds
+        if larger_than(low, MAX_BOUND) or larger_than(high, MAX_BOUND):  # numbers do, where symbols grow too long
+            least, most = self.x.world.widest(low), self.x.world.widest(high)
+            if least is None or most is None:
+                return self._inferred(t.LocalRef(local=self.x.world.local("", INT), type=INT, span=value.span), node)
+            low, high = number(least[0], node.span), number(most[1], node.span)
+        return ty.RangeType(low, high)
 
     def _assign(self, node: n.Assign) -> list[t.Statement]:
         x = self.x
@@ -603,8 +615,6 @@ class Stmts:
                     "the ends of the loop are not bounded", mend="give the ends a type with a range",
                 )  # fmt: skip
             else:
-                from protocheck.types.ranges import fold, number
-
                 last = fold(Op.SUB, node.hi.span, high[1], number(1, node.hi.span))
                 kind = ty.RangeType(low[0], fold(Op.MAX, node.hi.span, low[0], last))
                 self._never_runs(first, end, node)
@@ -663,7 +673,9 @@ class Stmts:
                 mend="put a `loop { }` around what is to be tried again",
             )  # fmt: skip
         elif self.indivisible:
-            self.x.error(rules.BLOCKING_IN_ONE_STEP, "`retry` in the middle of something indivisible", node.span, "it waits")
+            self.x.error(
+                rules.BLOCKING_IN_ONE_STEP, "`retry` in the middle of something indivisible", node.span, "it waits"
+            )
         self.live = False
         return [t.Retry(span=node.span)]
 

@@ -24,7 +24,9 @@ def adversary(world: World, types: Types, symbol: ThreadSymbol, node: n.Adversar
     symbol.params = _instances(world, types, symbol, node)
     branches = [b for call in node.calls if (b := _call(x, call)) is not None]
     if not node.calls:
-        x.error(rules.IDLE_ADVERSARY, f"adversary `{symbol.name}` can do nothing", node.name.span, "has no `any ...;` line")
+        x.error(
+            rules.IDLE_ADVERSARY, f"adversary `{symbol.name}` can do nothing", node.name.span, "has no `any ...;` line"
+        )
         return None
     if not branches:
         return None

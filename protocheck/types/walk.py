@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import assert_never
 
 from protocheck.types import tree as t
@@ -47,6 +48,11 @@ def everything(e: t.Expr) -> Iterator[t.Expr]:
         top = stack.pop()
         yield top
         stack.extend(reversed(children(top)))
+
+
+def larger_than(e: t.Expr, limit: int) -> bool:
+    """Whether ``e``, written out, has more than ``limit`` parts. Shared parts count each time, as they do for readers."""
+    return next(islice(everything(e), limit, None), None) is not None
 
 
 def rebuild(e: t.Expr, change: Callable[[t.Expr], t.Expr]) -> t.Expr:
