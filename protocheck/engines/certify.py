@@ -121,29 +121,43 @@ def export(system: System, target: PropertyTarget, verdict: Unreachable, directo
 
 @dataclass(frozen=True)
 class ScriptResult:
-    """What one solver said of one script; ``right`` if it is what the file's name demands."""
+    """What one solver said of one script, and what the file's name demands.
+
+    ``answer`` is ``sat``, ``unsat``, ``unknown`` (out of time) or ``unsupported`` (bitwuzla has no sorts of unknown
+    size). Only the opposite of ``wanted`` contradicts the certificate.
+    """
 
     script: str
     solver: str
     answer: str
-    right: bool
+    wanted: str
+
+    @property
+    def confirms(self) -> bool:
+        """The solver agrees."""
+        return self.answer == self.wanted
+
+    @property
+    def contradicts(self) -> bool:
+        """The solver says the opposite."""
+        return self.answer in ("sat", "unsat") and self.answer != self.wanted
 
 
 def certify_dir(directory: Path) -> tuple[ScriptResult, ...]:
     """Run every script in ``directory`` through a fresh Z3 and through cvc5 and bitwuzla where they are installed.
 
-    A solver that does not know a script's logic (bitwuzla has no uninterpreted quantified sorts) answers
-    ``unsupported``, which is neither right nor counted as wrong.
+    Raises :class:`CertificateRejected` if there is no script at all, or one whose name demands nothing.
     """
     results = []
     for path in sorted(directory.rglob("*.smt2")):
         wanted = path.name.split(".")[-2]
+        if wanted not in ("sat", "unsat"):
+            raise CertificateRejected(f"{path.name} does not say which answer it must have")
         script = path.read_text(encoding="utf-8")
         for name, solve in _solvers():
-            answer = solve(script)
-            results.append(
-                ScriptResult(str(path.relative_to(directory)), name, answer, answer in (wanted, "unsupported"))
-            )
+            results.append(ScriptResult(path.relative_to(directory).as_posix(), name, solve(script), wanted))
+    if not results:
+        raise CertificateRejected("there are no scripts to check")
     return tuple(results)
 
 
@@ -201,25 +215,18 @@ def _solve_with_cvc5(script: str) -> str:
     while True:
         command = parser.nextCommand()
         if command.isNull():
-            return answer.strip()
+            return answer.split()[0] if answer.strip() else "unknown"
         answer += str(command.invoke(solver, symbols))
 
 
 def _solve_with_bitwuzla(script: str) -> str:
-    import tempfile
-
     import bitwuzla
 
     if "declare-sort" in script:
         return "unsupported"
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "script.smt2"
-        path.write_text(script.replace("(check-sat)", ""), encoding="utf-8")
-        manager = bitwuzla.TermManager()
-        options = bitwuzla.Options()
-        parser = bitwuzla.Parser(manager, options)
-        parser.parse(str(path), True, True)
-        return str(parser.bitwuzla().check_sat()).lower().replace("result.", "")
+    parser = bitwuzla.Parser(bitwuzla.TermManager(), bitwuzla.Options())
+    parser.parse(script, True, False)
+    return str(parser.bitwuzla().check_sat()).lower().replace("result.", "")
 
 
 def _search_again(system: System, target: PropertyTarget, states: int) -> None:
@@ -354,7 +361,7 @@ class _Writer:
                 return f"(not {self.bool_(a, env, now)})"
             case Apply(Op.AND | Op.OR as op, args):
                 word = "and" if op is Op.AND else "or"
-                return f"({word} {' '.join(self.bool_(a, env, now) for a in args)})"
+                return _join(word, [self.bool_(a, env, now) for a in args])
             case Apply(Op.IMPLIES, (a, b)):
                 return f"(=> {self.bool_(a, env, now)} {self.bool_(b, env, now)})"
             case Apply(Op.ITE, (c, a, b)) if self.kind(e) in ("bool", None):
@@ -390,14 +397,14 @@ class _Writer:
         for values in product(*(values_of(b.sort) for b in listed)):
             inner = {**env, **names, **{b.name: self.number(v) for b, v in zip(listed, values, strict=True)}}
             parts.append(body(inner))
-        word, unit = ("and", "true") if kind is Quantifier.FORALL else ("or", "false")
-        whole = f"({word} {' '.join(parts)})" if parts else unit
+        word = "and" if kind is Quantifier.FORALL else "or"
+        whole = _join(word, parts)
         if not real:
             return whole
-        domain = " ".join(self.within(names[b.name], b.sort) for b in real)
+        domain = _join("and", [self.within(names[b.name], b.sort) for b in real])
         heads = " ".join(f"({names[b.name]} {self.smt_sort(b.sort)})" for b in real)
         if kind is Quantifier.FORALL:
-            return f"(forall ({heads}) (=> (and {domain}) {whole}))"
+            return f"(forall ({heads}) (=> {domain} {whole}))"
         return f"(exists ({heads}) (and {domain} {whole}))"
 
     def element(self, e: Expr, kind: str, env: Env, now: _Moment) -> str:
@@ -478,8 +485,8 @@ class _Writer:
         results = [compute(op, list(row)) for row in rows]
         text = self.number(results[0])
         for row, result in zip(rows, results, strict=True):
-            here = " ".join(f"(= {a[0]} {self.number(v)})" for a, v in zip(args, row, strict=True))
-            text = f"(ite (and {here}) {self.number(result)} {text})"
+            here = _join("and", [f"(= {a[0]} {self.number(v)})" for a, v in zip(args, row, strict=True)])
+            text = f"(ite {here} {self.number(result)} {text})"
         return text, min(results), max(results)
 
     def _read(self, var: Var, index: Sequence[Expr], env: Env, now: _Moment) -> str:
@@ -496,12 +503,19 @@ class _Writer:
         found = now.read(var, tuple(texts))
         if not doubts or self.kind_of_sort(var.sort) != "num":
             return found
-        return f"(ite (and {' '.join(doubts)}) {found} {self.number(0)})"
+        return f"(ite {_join('and', doubts)} {found} {self.number(0)})"
 
 
 def symbol(name: str) -> str:
     """``name`` as an SMT-LIB symbol."""
     return "|" + name.replace("|", "!").replace("\\", "!") + "|"
+
+
+def _join(word: str, parts: Sequence[str]) -> str:
+    """A conjunction or disjunction; SMT-LIB wants two arguments at least."""
+    if len(parts) < 2:
+        return parts[0] if parts else ("true" if word == "and" else "false")
+    return f"({word} {' '.join(parts)})"
 
 
 def _call(name: str, args: Sequence[str]) -> str:
@@ -627,7 +641,7 @@ def _after(script: _Script, updates: Sequence[Update], env: Env, before: _Moment
                     place = writer.value(part, sort, inner, before)
                     if place != here:
                         conds.append(f"(= {place} {here})")
-                text = f"(ite (and {' '.join(conds)}) {writer.value(update.value, var.sort, inner, before)} {text})"
+                text = f"(ite {_join('and', conds)} {writer.value(update.value, var.sort, inner, before)} {text})"
         return text
 
     return _Moment(read)
@@ -650,7 +664,7 @@ def _can_step(script: _Script, system: System, transition: Transition, env: Env,
     if fatal:
         parts.extend(writer.bool_(c.cond, env, now) for c in transition.checks if c.fatal)
         parts.extend(_fits(script, update, env, now) for update in transition.updates)
-    return f"(and {' '.join(parts)})"
+    return _join("and", parts)
 
 
 def _fits(script: _Script, update: Update, env: Env, now: _Moment) -> str:
@@ -714,7 +728,7 @@ class _Proof:
         for var in self.system.variables:
             if not self.any_size:
                 blank.read(var, tuple(script.writer.number(low_of(s)) for s in var.index))
-        script.demand(f"(or {' '.join(guards)})")
+        script.demand(_join("or", guards))
         # Solvers may find no model of quantified axioms, so for any size only the initial parameters are asked about.
         variables = () if self.any_size else self.system.variables
         comment = "some run begins, and the domains of the state are possible"
@@ -798,7 +812,7 @@ class _Proof:
                     if sort is not None and sort != p.sort
                 ]
                 fact = writer.bool_(clause.formula, env, now)
-                script.demand(f"(=> (and {' '.join(domain)}) {fact})" if domain else fact)
+                script.demand(f"(=> {_join('and', domain)} {fact})" if domain else fact)
 
     def _offer(self, pool: dict[str, list[tuple[str, Sort]]], text: str, sort: Sort) -> None:
         scalarset = scalarset_of(sort)
@@ -878,8 +892,8 @@ def _deadlock(script: _Script, system: System, now: _Moment) -> None:
                         return f"(=> (and {here} {exists} {writer.bool_(other.cond, inner, now)}) {member})"
 
                     parts.append(writer.each(Quantifier.FORALL, other.others, env, inside))
-            parts.append(f"(or false {' '.join(blocked)})")
-            return f"(=> {_call(name_of[thread.name], [env[p.name] for p in thread.params])} (and {' '.join(parts)}))"
+            parts.append(_join("or", blocked))
+            return f"(=> {_call(name_of[thread.name], [env[p.name] for p in thread.params])} {_join('and', parts)})"
 
         script.demand(writer.each(Quantifier.FORALL, thread.params, {}, closed))
         for number, wait in enumerate(waits):
@@ -888,7 +902,7 @@ def _deadlock(script: _Script, system: System, now: _Moment) -> None:
             restless.append(
                 f"(and {member} {writer.bool_(wait.blocked, env, now)} (not {writer.bool_(wait.idle, env, now)}))"
             )
-    script.demand(f"(or false {' '.join(restless)})")
+    script.demand(_join("or", restless))
 
 
 class _Unrolled:
@@ -957,7 +971,7 @@ class _Unrolled:
                 for var, index in self._cells():
                     texts = tuple(writer.number(i) for i in index)
                     parts.append(f"(= {moments[t + 1].read(var, texts)} {after.read(var, texts)})")
-                script.demand(f"(=> (= {move} {writer.number(number)}) (and {' '.join(parts)}))")
+                script.demand(f"(=> (= {move} {writer.number(number)}) {_join('and', parts)})")
         for moment in moments:
             for var, index in self._cells():
                 moment.read(var, tuple(writer.number(i) for i in index))
@@ -980,7 +994,7 @@ class _Unrolled:
                         return f"(and {cond} {_can_step(script, self.system, step, given, now, fatal=False)})"
 
                     parts.append(writer.each(Quantifier.EXISTS, case.params, {}, here))
-                return f"(or false {' '.join(parts)})"
+                return _join("or", parts)
             case DeadlockTarget():
                 return self._stuck(script, now, label)
             case _:
@@ -1010,7 +1024,7 @@ class _Unrolled:
 
         member = [
             name(
-                f"(and {exists[n]} (or false {' '.join(writer.bool_(w.blocked, envs[n], now) for w in waits[n])}))",
+                f"(and {exists[n]} {_join('or', [writer.bool_(w.blocked, envs[n], now) for w in waits[n]])})",
                 f"stuck {n} 0",
             )
             for n in range(len(instances))
@@ -1030,14 +1044,14 @@ class _Unrolled:
                             }
                             cond = writer.bool_(other.cond, inner, now)
                             parts.append(f"(=> (and {here} {exists[m]} {cond}) {member[m]})")
-                following.append(name(f"(and {' '.join(parts)})", f"stuck {n} {turn + 1}"))
+                following.append(name(_join("and", parts), f"stuck {n} {turn + 1}"))
             member = following
         restless = [
             f"(and {member[n]} {writer.bool_(w.blocked, envs[n], now)} (not {writer.bool_(w.idle, envs[n], now)}))"
             for n in range(len(instances))
             for w in waits[n]
         ]
-        return f"(or false {' '.join(restless)})"
+        return _join("or", restless)
 
     def _base(self, width: int, number: int, length: int) -> str:
         script, moments = self._start(width, number, length)
@@ -1066,7 +1080,7 @@ class _Unrolled:
                 for var, index in self._cells():
                     texts = tuple(writer.number(n) for n in index)
                     parts.append(f"(distinct {a.read(var, texts)} {b.read(var, texts)})")
-                script.demand(f"(or false {' '.join(parts)})")
+                script.demand(_join("or", parts))
 
     def _suffixes(self, length: int) -> list[str]:
         return [f"@{t}" for t in range(length + 1)]

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from itertools import combinations, product
+from math import prod
 from typing import TypeAlias, assert_never
 
 import z3
@@ -233,6 +234,8 @@ Env: TypeAlias = Mapping[str, "Number | Member"]
 ReadCell: TypeAlias = Callable[[Var, "Sequence[int | z3.ExprRef]"], "Number | Member"]
 """The value of a cell whose index is given by numbers and elements."""
 
+MAX_NAMED_CELLS = 200
+
 TRUE = z3.BoolVal(True)
 FALSE = z3.BoolVal(False)
 
@@ -272,6 +275,25 @@ class _World:
         self._bound: dict[int, z3.ExprRef] = {}
         self._kept: list[Sequence[int | z3.ExprRef]] = []
         self._count = 0
+        self._elements: dict[str, list[z3.ExprRef]] = {name: [] for name in chosen}
+
+    def complete(self) -> None:
+        """Say that each cell that holds a member or none does hold one, for the cells at the constants in sight.
+
+        Saying so for all cells would need a function from index to member, which may close a circle of sorts. Cells
+        at constants are all that a question with universal hypotheses can be about, and one round keeps it finite.
+        """
+        elements = {name: list(found) for name, found in self._elements.items()}
+        for var in self.system.variables:
+            if self.free(var.sort) is None:
+                continue
+            pools: list[Sequence[int | z3.ExprRef]] = []
+            for sort in var.index:
+                name = self.free(sort)
+                pools.append(list(values_of(sort)) if name is None else elements[name])
+            if prod(len(p) for p in pools) <= MAX_NAMED_CELLS:
+                for index in product(*pools):
+                    self.now(var, index)
 
     def free(self, sort: Sort) -> str | None:
         """The scalarset of any size whose members the values of ``sort`` are, if any."""
@@ -291,6 +313,7 @@ class _World:
                 if other == name:
                     self.solver.add(found != constant)
             self._named[name, value] = found
+            self._elements[name].append(found)
         return found
 
     def literal(self, name: str, value: int) -> Member:
@@ -302,7 +325,9 @@ class _World:
         name = self.free(param.sort)
         if name is None:
             return self._one_of([(v, z3.BoolVal(True)) for v in values_of(param.sort)], param.name)
-        keys: list[z3.ExprRef | int] = [self.fresh(param.name, self.sorts[name])]
+        element = self.fresh(param.name, self.sorts[name])
+        self._elements[name].append(element)
+        keys: list[z3.ExprRef | int] = [element]
         keys.extend(range(_depth(param.sort)))
         return self._one_of([(k, TRUE) for k in keys], param.name)
 
@@ -346,6 +371,7 @@ class _World:
         if not ground:
             raise NotLiftableError(f"{var.name} is read for all members at once, other than to compare it with one")
         held = self.fresh(var.name, self.sorts[name])
+        self._elements[name].append(held)
         holds = self._relation(var, index, " holds", held)
         self.solver.add(_or([holds, *nones]))
         return ((held, holds), *enumerate(nones))
@@ -727,6 +753,7 @@ class _Houdini:
             dropped = True
 
     def _reachable(self, world: _World) -> bool:
+        world.complete()
         for n in self.alive:
             world.solver.add(_universal(world, self.clauses[n]))
         return bool(self._check(world.solver, ()) != z3.unsat)
@@ -843,6 +870,8 @@ class _Question:
             broken = z3.Bool(f"broken {n}")
             world.solver.add(z3.Implies(broken, _not(world.bool_(clause.formula, env, after))))
             self.goals[n] = broken
+        if hypotheses:
+            world.complete()
 
 
 def _universal(world: _World, clause: Clause) -> z3.BoolRef:
