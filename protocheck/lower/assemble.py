@@ -723,6 +723,7 @@ class _Compiler:
     def acquire_sites(self, raws: list[tuple[str, RawTransition]]) -> tuple[AcquireSite, ...]:
         result = []
         for name, graph in self.graphs.items():
+            may_hold = flow.may_hold(graph)
             for node in graph.nodes:
                 op = node.op
                 if not isinstance(op, flow.Take | flow.Attempt) or op.lock.lock in self.flags:
@@ -740,7 +741,9 @@ class _Compiler:
                     continue
                 stepper = self.steppers[name]
                 held = tuple(
-                    dict.fromkeys((h.lock.lock, stepper.mode_text(h.lock.lock, h.mode) or "write") for h in node.held)
+                    dict.fromkeys(
+                        (lock, stepper.mode_text(lock, mode) or "write") for lock, mode in may_hold[node.number]
+                    )
                 )
                 blocking = isinstance(op, flow.Take)
                 mode = stepper.mode_text(op.lock.lock, op.mode) or "write"

@@ -1562,6 +1562,39 @@ def _set_of(type_: Type) -> Type:
     return SetType(type_)
 
 
+def may_hold(graph: Graph) -> list[dict[tuple[str, str], None]]:
+    """For each node the (lock, mode as written) pairs that some path to it may hold: what is held on every path, and,
+    of the locks that depend on the path, whatever reaches the node by data flow. Releasing one instance of an array
+    does not end the possibility that another is held."""
+    flows: list[dict[tuple[str, str], None]] = [{} for _ in graph.nodes]
+    work = [n.number for n in graph.nodes]
+    while work:
+        node = graph.nodes[work.pop()]
+        for way, number in enumerate(node.succ):
+            if number < 0:
+                continue
+            now = dict(flows[node.number])
+            match node.op:
+                case Take(lock, mode):
+                    now[lock.lock, mode] = None
+                case Attempt(lock, mode) if way == 0:
+                    now[lock.lock, mode] = None
+                case Give(lock, _, _, every) if every or not lock.index:
+                    now = {pair: None for pair in now if pair[0] != lock.lock}
+                case Lower(lock):
+                    now[lock.lock, "read"] = None
+                case _:
+                    pass
+            if now.keys() - flows[number].keys():
+                flows[number].update(now)
+                work.append(number)
+    return [
+        {(h.lock.lock, h.mode): None for h in node.held}
+        | {pair: None for pair in flows[node.number] if pair[0] in graph.inexact}
+        for node in graph.nodes
+    ]
+
+
 def walk(e: t.Expr) -> Iterator[t.Expr]:
     """``e`` and everything in it."""
     yield e
