@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
+from protocheck.ir.expr import Op
 from protocheck.ir.system import LockKind
 from protocheck.types.tree import (
     Acquire,
@@ -80,6 +81,7 @@ from protocheck.types.tree import (
     With,
     Wrap,
 )
+from protocheck.types.types import SnapshotType
 
 # What is known of an index: ("own", i): the thread's own i-th index; ("const", v); ("local", n): the immutable local n
 # of this very activation; ("any", -1): nothing, and not even equal to itself.
@@ -97,6 +99,9 @@ class HeldForm:
     every: bool = False
 
 
+HeldForms: TypeAlias = tuple[HeldForm, ...]
+
+
 @dataclass(frozen=True)
 class Access:
     """One access to shared state by a thread class. ``wild``: through ``racy``, an ``await`` or a ``retry`` turn."""
@@ -105,7 +110,7 @@ class Access:
     state: str
     index: tuple[Form, ...]
     write: bool
-    held: tuple[HeldForm, ...]
+    held: HeldForms
     wild: bool = False
 
 
@@ -143,21 +148,24 @@ class Contention:
         if not (a.write or b.write):
             return False
         if a.thread == b.thread:
-            if not self._threads_of(a.thread):
-                return False
-            if any(x == y and x[0] == "own" for x, y in zip(a.index, b.index, strict=False)):
-                return False
+            own = {x[1] for x, y in zip(a.index, b.index, strict=False) if x == y and x[0] == "own"}
+            if own.issuperset(range(len(self.module.threads[a.thread].params))):
+                return False  # one and the same thread, or different cells
         return not any(x[0] == y[0] == "const" and x != y for x, y in zip(a.index, b.index, strict=False))
 
-    def _threads_of(self, thread: str) -> bool:
-        return bool(self.module.threads[thread].params)
-
     def _guarded(self, access: Access) -> bool:
-        """Whether a declared guard is surely held; the declaration is checked in every run, so it can be relied on."""
+        """Whether a declared guard is surely held; the declaration is checked in every run, so it can be relied on.
+
+        That helps only if the guard keeps readers and writers apart: what suffices to read must be needed to write.
+        """
         guard = self.module.states[access.state].guard
         if guard is None or guard.any_mode or guard.read_any:
             return False
-        binders = {b.number: form for b, form in zip(self.module.states[access.state].binders, access.index, strict=True)}
+        needed = [t.lock for t in guard.write]
+        if not all(t.lock in needed and self.module.locks[t.lock.lock].kind is not LockKind.SRCU for t in guard.read):
+            return False
+        declared = self.module.states[access.state].binders
+        binders = {b.number: form for b, form in zip(declared, access.index, strict=True)}
 
         def holds(term_lock: LockRef, exclusive: bool) -> bool:
             wanted = tuple(form_of(i, binders) for i in term_lock.index)
@@ -176,8 +184,7 @@ class Contention:
 
     def _excluded(self, a: Access, b: Access) -> bool:
         for held in a.held:
-            kind = self.module.locks[held.lock].kind
-            if kind is LockKind.SRCU:
+            if self.module.locks[held.lock].kind in (LockKind.SRCU, LockKind.FLAG):
                 continue
             for other in b.held:
                 if other.lock != held.lock or (held.mode == other.mode == "read"):
@@ -226,7 +233,7 @@ def contention(module: CheckedModule) -> Contention:
     for thread in _threads(module):
         for access in walker.thread(thread):
             accesses[access] = None
-    wild = frozenset(a.state for a in accesses if a.wild)
+    wild = frozenset(a.state for a in accesses if a.wild) | {n for n, s in module.states.items() if s.racy}
     return Contention(module, tuple(accesses), wild)
 
 
@@ -243,10 +250,12 @@ class _Context:
     thread: str
     forms: dict[int, Form]
     refs: dict[int, tuple[str, tuple[Form, ...]]]
-    held: tuple[HeldForm, ...]
+    held: HeldForms
     out: list[Access]
-    quiet: bool = False
     stack: tuple[str, ...] = ()
+    breaks: list[HeldForms] = field(default_factory=list)
+    continues: list[HeldForms] = field(default_factory=list)
+    returns: list[HeldForms] = field(default_factory=list)
 
     def form(self, e: Expr) -> Form:
         return form_of(e, self.forms)
@@ -255,7 +264,7 @@ class _Context:
 @dataclass(frozen=True)
 class _Walker:
     module: CheckedModule
-    cache: dict[tuple[object, ...], tuple[tuple[Access, ...], tuple[HeldForm, ...]]]
+    cache: dict[tuple[object, ...], tuple[tuple[Access, ...], HeldForms]]
 
     def thread(self, thread: ThreadDecl) -> list[Access]:
         forms: dict[int, Form] = {p.number: ("own", i) for i, p in enumerate(thread.params)}
@@ -293,24 +302,28 @@ class _Walker:
             case If(condition, then, otherwise):
                 return self.conditional(condition, then, otherwise, c)
             case While(condition, body):
-                if condition is not None:
-                    self.reads(condition, c)
-                self.loop(body, c)
+                return self.loop(body, condition, condition is not None, c)
             case ForEach(_, where, body, domain):
-                for e in (where, domain):
-                    if e is not None:
-                        self.reads(e, c)
-                self.loop(body, c)
+                if domain is not None:
+                    self.reads(domain, c)
+                return self.loop(body, where, True, c)
             case ForRange(_, first, end, step, _, body):
                 for e in (first, end, step):
                     if e is not None:
                         self.reads(e, c)
-                self.loop(body, c)
+                return self.loop(body, None, True, c)
             case Return(value):
                 if value is not None:
                     self.rhs(value, c)
+                c.returns.append(c.held)
                 return False
-            case Break() | Continue() | Retry() | Halt() | Bug():
+            case Break():
+                c.breaks.append(c.held)
+                return False
+            case Continue() | Retry():
+                c.continues.append(c.held)
+                return False
+            case Halt() | Bug():
                 return False
             case Either(branches):
                 return self.branches(branches, c, fall_through=False)
@@ -321,26 +334,30 @@ class _Walker:
             case Ghost() | Assert() | RequiresHeld() | Skip() | MightSleep() | Stop():
                 pass
             case With(locks, body):
-                before = c.held
+                taken = []
                 for lock, mode in locks:
                     for e in lock.index:
                         self.reads(e, c)
-                    c.held = (*c.held, self.held(lock, mode, False, c))
+                    taken.append(self.held(lock, mode, False, c))
+                    c.held = (*c.held, taken[-1])
+                marks = [(jumps, len(jumps)) for jumps in (c.breaks, c.continues, c.returns)]
                 goes_on = self.block(body, c)
-                c.held = before
+                for jumps, start in marks:
+                    jumps[start:] = [_without(h, taken) for h in jumps[start:]]
+                c.held = _without(c.held, taken)
                 return goes_on
             case Acquire(lock, mode, every):
                 for e in lock.index:
                     self.reads(e, c)
                 c.held = (*c.held, self.held(lock, mode, every, c))
             case Release(lock, _, every):
-                gone = self.held(lock, "", every, c)
-                c.held = tuple(
-                    h for h in c.held if h.lock != gone.lock or not (every or h.index == gone.index or ANY in gone.index)
-                )
+                c.held = released(c.held, self.held(lock, "", every, c))
             case Downgrade(lock):
-                gone = self.held(lock, "read", False, c)
-                c.held = tuple(gone if (h.lock, h.index) == (gone.lock, gone.index) else h for h in c.held)
+                lower = self.held(lock, "read", False, c)
+                known = any((h.lock, h.index) == (lower.lock, lower.index) for h in c.held)
+                c.held = released(c.held, lower)
+                if known:
+                    c.held = (*c.held, lower)
             case Synchronize():
                 pass
             case Await(condition, _, unless):
@@ -352,17 +369,19 @@ class _Walker:
 
     def conditional(self, condition: Rhs, then: Block, otherwise: Block | None, c: _Context) -> bool:
         self.rhs(condition, c)
-        taken: tuple[HeldForm, ...] = ()
+        taken: HeldForms = ()
         negated = False
         match condition:
-            case TryAcquire(lock=lock, mode=mode):
+            case TryAcquire(lock=lock, mode=mode) if self.module.locks[lock.lock].kind is not LockKind.FLAG:
                 taken = (self.held(lock, mode, False, c),)
-            case Test(call=TryAcquire(lock=lock, mode=mode)):
+            case Test(op=Op.NOT, call=TryAcquire(lock=lock, mode=mode)) if (
+                self.module.locks[lock.lock].kind is not LockKind.FLAG
+            ):
                 taken, negated = (self.held(lock, mode, False, c),), True
             case _:
                 pass
         before = c.held
-        ends: list[tuple[HeldForm, ...]] = []
+        ends: list[HeldForms] = []
         for holds, body in ((not negated, then), (negated, otherwise)):
             c.held = (*before, *taken) if holds else before
             if body is None or self.block(body, c):
@@ -378,22 +397,34 @@ class _Walker:
                 ends.append(c.held)
         return self.merge(ends, before, c)
 
-    def merge(self, ends: list[tuple[HeldForm, ...]], before: tuple[HeldForm, ...], c: _Context) -> bool:
-        if not ends:
-            c.held = before
-            return False
-        c.held = tuple(h for h in ends[0] if all(h in end for end in ends[1:]))
-        return True
+    def merge(self, ends: list[HeldForms], before: HeldForms, c: _Context) -> bool:
+        c.held = _common(ends) if ends else before
+        return bool(ends)
 
-    def loop(self, body: Block, c: _Context) -> None:
-        before = c.held
-        start = len(c.out)
-        self.block(body, c)
-        c.held = before
+    def loop(self, body: Block, condition: Expr | None, may_skip: bool, c: _Context) -> bool:
+        """What is surely held at the head is what every way to it holds: repeated until that is stable."""
+        head = c.held
+        breaks, continues = c.breaks, c.continues
+        start, returned = len(c.out), len(c.returns)
+        while True:
+            c.held, c.breaks, c.continues = head, [], []
+            if condition is not None:
+                self.reads(condition, c)
+            ends = [*c.continues, c.held] if self.block(body, c) else c.continues
+            again = _common([head, *ends])
+            if again == head:
+                break
+            head = again
+            del c.out[start:], c.returns[returned:]
         if has_retry(body):
             c.out.extend(
                 Access(a.thread, a.state, a.index, a.write, a.held, True) for a in c.out[start:] if not a.write
             )
+        exits = [*c.breaks, head] if may_skip else c.breaks
+        c.breaks, c.continues = breaks, continues
+        if exits:
+            c.held = tuple(h for h in _common(exits) if h in head or not any(f[0] == "local" for f in h.index))
+        return bool(exits)
 
     # -- expressions
 
@@ -409,6 +440,9 @@ class _Walker:
                     self.reads(e, c)
                 if value.name != "snapshot":
                     self.store(place, c)
+                elif isinstance(place, StateRef):
+                    for e in place.index:
+                        self.reads(e, c)
                 self.place_read(place, c)
             case TryAcquire(lock=lock):
                 for e in lock.index:
@@ -421,8 +455,9 @@ class _Walker:
                 self.reads(value, c)
 
     def call(self, call: Call, c: _Context) -> None:
-        for arg in call.args:
-            self.reads(arg, c)
+        for param, arg in zip(self.module.routines[call.routine].params, call.args, strict=True):
+            for e in subexpressions(arg) if param.ref else (arg,):
+                self.reads(e, c)
         if call.routine in c.stack:
             return
         alternatives = [self.module.routines[call.routine]]
@@ -453,10 +488,11 @@ class _Walker:
         key = (c.thread, id(routine), tuple(forms.items()), tuple(refs.items()), c.held)
         known = self.cache.get(key)
         if known is None:
-            inner = _Context(c.thread, forms, refs, c.held, [], c.quiet, (*c.stack, call.routine))
-            returns = self.block(routine.body, inner)
-            after = inner.held if returns else c.held
-            known = self.cache[key] = tuple(dict.fromkeys(inner.out)), after
+            inner = _Context(c.thread, forms, refs, c.held, [], (*c.stack, call.routine))
+            ends = [*inner.returns, inner.held] if self.block(routine.body, inner) else inner.returns
+            after = _common(ends) if ends else c.held
+            passed = {c.form(x) for p, x in zip(routine.params, call.args, strict=True) if not p.ref}
+            known = self.cache[key] = tuple(dict.fromkeys(inner.out)), tuple(foreign(h, passed, c.held) for h in after)
         c.out.extend(known[0])
         c.held = known[1]
 
@@ -494,7 +530,7 @@ class _Walker:
                 pass
         found = self.place(place, c)
         if found is not None:
-            c.out.append(Access(c.thread, *found, True, c.held))
+            c.out.append(Access(c.thread, *found, True, c.held, isinstance(place, StateRef) and place.racy))
 
     def reads(self, e: Expr, c: _Context) -> None:
         match e:
@@ -507,12 +543,63 @@ class _Walker:
             case FnCall(fn, args):
                 for arg in args:
                     self.reads(arg, c)
-                value = self.module.routines[fn].value
-                if value is not None:
+                for value in fn_values(fn, self.module):
                     self.reads(value, c)
+            case Changed(snapshot):
+                self.reads(snapshot, c)
+                if isinstance(snapshot.type, SnapshotType):
+                    anywhere = tuple(ANY for _ in snapshot.type.index)
+                    c.out.append(Access(c.thread, snapshot.type.state, anywhere, False, c.held))
             case _:
                 for child in subexpressions(e):
                     self.reads(child, c)
+
+
+def fn_values(fn: str, module: CheckedModule) -> Iterator[Expr]:
+    """The bodies that the function may have: its own, and those of its variants."""
+    routines = [module.routines[fn]]
+    routines += [v.replacement for v in module.variants if v.target == fn and isinstance(v.replacement, Routine)]
+    for routine in routines:
+        if routine.value is not None:
+            yield routine.value
+
+
+def released(held: HeldForms, gone: HeldForm) -> HeldForms:
+    """What is still surely held after ``gone`` was released (its mode does not matter).
+
+    If it is known to be held, that one alone is gone; otherwise any instance that may be the same one.
+    """
+    if not gone.every:
+        for n in range(len(held) - 1, -1, -1):
+            if (held[n].lock, held[n].index) == (gone.lock, gone.index) and ANY not in gone.index:
+                return held[:n] + held[n + 1 :]
+    return tuple(h for h in held if h.lock != gone.lock or not (gone.every or h.every or _alike(h.index, gone.index)))
+
+
+def _alike(a: tuple[Form, ...], b: tuple[Form, ...]) -> bool:
+    return not any(x[0] == y[0] == "const" and x != y for x, y in zip(a, b, strict=False))
+
+
+def _without(held: HeldForms, taken: list[HeldForm]) -> HeldForms:
+    """``held`` at the end of a ``with`` that took ``taken``, in whatever mode they are held by now."""
+    for lock in reversed(taken):
+        for n in range(len(held) - 1, -1, -1):
+            if (held[n].lock, held[n].index) == (lock.lock, lock.index):
+                held = held[:n] + held[n + 1 :]
+                break
+    return held
+
+
+def foreign(h: HeldForm, passed: set[Form], before: HeldForms) -> HeldForm:
+    """``h`` after the call in which it was taken: of the callee's locals nothing is known any more."""
+    if h in before:
+        return h
+    return HeldForm(h.lock, tuple(ANY if f[0] == "local" and f not in passed else f for f in h.index), h.mode, h.every)
+
+
+def _common(ways: list[HeldForms]) -> HeldForms:
+    """What is held on every way, in the order of the first."""
+    return tuple(h for h in ways[0] if all(h in way for way in ways[1:]))
 
 
 def subexpressions(e: Expr) -> tuple[Expr, ...]:
