@@ -68,7 +68,7 @@ def test_spec(place: str) -> None:
             else:
                 missing.append(f"line {number}: {severity} [{rule}] {words}")
     found = [f"line {d.labels[0].span.line}: [{d.rule.name}] {d.headline} | {d.help}" for d in left]
-    assert not missing and not found, f"not found: {missing}; not announced: {found}"
+    assert (missing, found) == ([], []), "(announced but not found, found but not announced)"
 
 
 def test_every_rule_is_specified() -> None:

@@ -6,6 +6,7 @@ NOTE(well-typed): whatever :func:`check` returns has passed every rule; the comp
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import assert_never
 
@@ -459,7 +460,7 @@ class _Checker:
                     )
                     self.world.report.add(
                         rules.WEAK_GUARD, f"this is no guard for a {access}", node.span,
-                        "two writers could hold different locks" if access == "write" else "asks for more than is needed",
+                        "two writers could meet" if access == "write" else "asks for more than is needed",
                         mend=mend,
                     )  # fmt: skip
                 found: list[t.GuardTerm] = []
@@ -541,7 +542,7 @@ class _Checker:
         pairs: list[tuple[str, str, Span]] = []
         for node, home in self.declared.orders:
             locks = [(self._class_somewhere(lock, home), lock.span) for lock in node.locks]
-            for (outer, _), (inner, span) in zip(locks, locks[1:], strict=False):
+            for (outer, _), (inner, span) in pairwise(locks):
                 if outer is not None and inner is not None:
                     if outer is inner:
                         self.world.report.add(

@@ -287,7 +287,8 @@ class _Claims:
                 "",
             )
         return t.Expectation(
-            target=name, kind=node.kind or "", outcome=node.outcome, steps=node.steps, at_most=node.at_most, label=label,
+            target=name, kind=node.kind or "", outcome=node.outcome, steps=node.steps, at_most=node.at_most,
+            label=label,
             span=node.span,
         )  # fmt: skip
 

@@ -30,7 +30,7 @@ from protocheck.types.scope import (
 from protocheck.types.type_check import Types
 
 Loader: TypeAlias = Callable[[str], n.Module]
-"""Gives the library module of a dotted import path. Raises ``LookupError`` if there is none, ``ModelError`` if faulty."""
+"""The library module of a dotted import path. Raises ``LookupError`` if there is none, ``ModelError`` if faulty."""
 
 
 @dataclass
@@ -303,7 +303,8 @@ class _Declarer:
             name = arg.name.text if arg.name else header.params[k].name.text
             if name not in [p.name.text for p in header.params]:
                 self._bad_import(
-                    header, f"`{header.name.text}` has no parameter `{name}`", arg.name.span if arg.name else arg.span, "",
+                    header, f"`{header.name.text}` has no parameter `{name}`",
+                    arg.name.span if arg.name else arg.span, "",
                     did_you_mean(name, [p.name.text for p in header.params]),
                 )  # fmt: skip
             elif name in given:
@@ -318,7 +319,8 @@ class _Declarer:
                 inside[param.name.text] = symbol
                 if found is None:
                     self._bad_import(
-                        header, f"`{header.name.text}` needs a type for `{param.name.text}`", item.path[-1].span, "missing",
+                        header, f"`{header.name.text}` needs a type for `{param.name.text}`",
+                        item.path[-1].span, "missing",
                         f"write `{header.name.text}({', '.join(p.name.text for p in header.params)})`",
                     )  # fmt: skip
                     continue

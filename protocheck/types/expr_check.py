@@ -73,6 +73,7 @@ class Exprs:
         self.pre: list[t.Statement] | None = None  # statements that calls inside of an expression are lifted to
         self.no_call = "here"  # where ``pre`` is None: why there can be no call
         self.reads = 0  # of shared state so far in this statement, or of locals that a call could change
+        self.whole: Span | None = None  # the body that is checked
         self.user: tuple[str, str] = ("", "")  # routine or thread and its variant: who uses labels, who calls
 
     # ------------------------------------------------------------------------------------------------ plumbing
@@ -970,7 +971,7 @@ class Exprs:
             if lock is not None:
                 rule = rules.GHOST_SIDE_EFFECT if self.mode == "ghost" else rules.CALL_IN_CLAIM
                 self.error(rule, "a lock can be taken by real code only", node.span)
-            self.world.lost_locks = True
+            self.world.blurred.append(self.whole or node.span)
             return t.Const(value=0, type=ERROR, span=node.span)
         self.may_take(lock)
         kind = self.world.locks[lock.lock].kind
@@ -1137,7 +1138,7 @@ class Exprs:
         text = e.span.text
         return self.error(
             rules.POSSIBLE_NONE, f"`{text}` may be none", e.span, f"it is `{show(e.type)}`", (),
-            f"copy it first: `let p = {text}; if p != none {{ ... }}`; or write `{text}!`, which is checked in every run"
+            f"copy it first: `let p = {text}; if p != none {{ ... }}`; or write `{text}!`, checked in every run"
             if shared else f"test `{text} != none` first, or write `{text}!`, which is checked in every run",
         )  # fmt: skip
 

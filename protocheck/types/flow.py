@@ -1,4 +1,4 @@
-"""Locks along the ways through each thread: guards that are visibly not held, releases of nothing, loops that only look.
+"""Locks along the ways through each thread: guards visibly not held, releases of nothing, loops that only look.
 
 A forward analysis with routines inlined (all variants of them): ``must`` are the locks held on every way to a point,
 ``may`` those held on some way. Only what is wrong on *every* way is an error here; the rest is checked in every run.
@@ -103,7 +103,6 @@ class _Walker:
         self.world = world
         self.module = module
         self.contended = contended
-        self.locks_known = not world.lost_locks
         self.cache: dict[tuple[object, ...], tuple[_Held | None, _Counts]] = {}
         self.loops: dict[tuple[int, _Held, int], tuple[_Held | None, list[_Held], _Frame]] = {}
         self.quiet = 0
@@ -205,7 +204,7 @@ class _Walker:
                 return held.drop(self.form(s.lock, "", s.every, f))
             case t.Downgrade():
                 lock = self.form(s.lock, "read", False, f)
-                if self.locks_known and not any(_may_match(h, lock) for h in held.may):
+                if not any(_may_match(h, lock) for h in held.may):
                     self.not_held(s.lock, s.span, f, "downgraded")
                 gone = held.drop(lock)
                 return gone.take(lock)
@@ -438,9 +437,17 @@ class _Walker:
 
     # -- the findings
 
+    def blurred(self, span: Span, f: _Frame) -> bool:
+        """Whether a faulty statement about a lock stands around this place, or around a call on the way to it."""
+        return any(
+            b.file.path == at.file.path and b.start <= at.start and at.end <= b.end
+            for b in self.world.blurred
+            for at in (span, *f.calls)
+        )
+
     def guarded(self, cell: Cell, span: Span, held: _Held, f: _Frame, write: bool) -> None:
         state = self.module.states.get(cell[0])
-        if state is None or state.guard is None or self.quiet or not self.locks_known:
+        if state is None or state.guard is None or self.quiet or self.blurred(span, f):
             return
         guard = state.guard
         forms = {b.number: form for b, form in zip(state.binders, cell[1], strict=False)}
@@ -474,7 +481,7 @@ class _Walker:
         )  # fmt: skip
 
     def released(self, s: t.Release, held: _Held, f: _Frame) -> None:
-        if self.quiet or not self.locks_known or self.module.locks[s.lock.lock].kind is LockKind.FLAG:
+        if self.quiet or self.module.locks[s.lock.lock].kind is LockKind.FLAG:
             return
         lock = self.form(s.lock, s.mode, s.every, f)
         matching = [h for h in held.may if _may_match(h, lock)]
@@ -488,7 +495,7 @@ class _Walker:
             )  # fmt: skip
 
     def not_held(self, lock: t.LockRef, span: Span, f: _Frame, verb: str) -> None:
-        if self.quiet:
+        if self.quiet or self.blurred(span, f):
             return
         why = [self.world.declared(self.world.locks[lock.lock])]
         if f.calls:
@@ -507,7 +514,7 @@ class _Walker:
                 continue
             lock = self.form(part.lock, part.mode or "write", False, f)
             matching = [h for h in held.may if _may_match(h, lock) and part.mode in ("", h.mode, "read")]
-            if not matching and f.calls and self.locks_known and not self.quiet:
+            if not matching and f.calls and not self.quiet and not self.blurred(s.span, f):
                 self.world.report.add(
                     rules.LOCK_NOT_HELD, f"`{part.lock.span.text}` must be held for this call", f.calls[-1],
                     "is not held here", [Label(s.span, "required here")],

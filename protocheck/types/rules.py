@@ -439,7 +439,7 @@ hypervisor kvm {
 MISSING_INITIAL_VALUE = _rule(
     "missing-initial-value",
     "A variable whose type has no value to begin with.",
-    "Ranges begin with their lowest number, enums with their first member, bool with false. A scalarset has no first member.",
+    "Ranges begin with their lowest number, enums with their first member, bool with false; a scalarset has none.",
     """
 type gfn = scalarset(gfns in 1..4 = 2)
 hypervisor kvm {
@@ -534,7 +534,7 @@ hypervisor kvm {
 REF_MISMATCH = _rule(
     "ref-mismatch",
     "A `ref` too many or too few in a call.",
-    "A `ref` parameter stands for a variable of the caller. The call says so too, so that a reader sees what may change.",
+    "A `ref` parameter stands for a variable of the caller. The call says so too: a reader sees what may change.",
     """
 hypervisor kvm {
     proc next(ref n : 0..3) { n = 3; }
@@ -632,7 +632,7 @@ hypervisor kvm {
 TOO_MANY_COPIES = _rule(
     "too-many-copies",
     "A thread that becomes too long when its calls are copied in.",
-    "Every call is a copy of what is called. Where each of sixteen procs calls the next one twice, there are 65536 of the last.",
+    "Every call is a copy of what is called. Sixteen procs that call the next one twice make 65536 of the last.",
     """
 hypervisor kvm {
     state n : 0..3 = 0;
@@ -767,7 +767,7 @@ hypervisor kvm {
 GHOST_SIDE_EFFECT = _rule(
     "ghost-side-effect",
     "Ghost code changes what the real run does.",
-    "Ghost code may read anything, branch and loop, and write ghosts. It takes no locks, waits for nothing, and chooses nothing.",
+    "Ghost code may read anything, branch and loop, and write ghosts. It never locks, waits or chooses.",
     """
 hypervisor kvm {
     ghost state populated : bool = false;
@@ -1095,7 +1095,7 @@ hypervisor kvm {
 MISPLACED_DECLARATION = _rule(
     "misplaced-declaration",
     "A declaration where it cannot stand.",
-    "State, locks, ops, procs and threads belong to an actor; only ghosts may stand outside of one. Scenarios belong to models.",
+    "State, locks, ops, procs and threads belong to an actor; only ghosts may stand outside.",
     """
 state present : bool = false;
 hypervisor kvm { thread main { } }
@@ -1249,7 +1249,7 @@ hypervisor kvm { thread main { } }
 UNKNOWN_PARAMETER = _rule(
     "unknown-parameter",
     "A scenario sets a parameter that does not exist.",
-    "Parameters are declared by `param`, and by the sizes of scalarsets (`scalarset(gfns in 1..4 = 2)` declares `gfns`).",
+    "Parameters are declared by `param`, and by the sizes of scalarsets (`gfns in 1..4 = 2`).",
     """
 type gfn = scalarset(gfns in 1..4 = 2)
 hypervisor kvm { thread main { } }

@@ -185,7 +185,7 @@ class World:
         self.ranges: list[tuple[ty.RangeType, Span]] = []
         self.marks: dict[str, dict[str, Span]] = {"label": {}, "region": {}}
         self.places: dict[tuple[str, str], set[str]] = {}
-        self.lost_locks = False  # a faulty statement about a lock was left out: nothing is known about locks
+        self.blurred: list[Span] = []  # text in which a statement about a lock was faulty: nothing is known about locks
         self.mentioned: set[str] = set()  # routines that some call names, be it a faulty one
         self._locals = 0
 

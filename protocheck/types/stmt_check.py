@@ -57,6 +57,7 @@ class Stmts:
 
     def body(self, node: n.Block) -> t.Block:
         """The whole body; whoever calls looks at ``live`` to see if control reaches its end."""
+        self.x.whole = node.span
         return self.block(node)
 
     def block(self, node: n.Block) -> t.Block:
@@ -249,7 +250,7 @@ class Stmts:
         known[key] = name.span
 
     def _branch(self, node: n.Block, known: frozenset[int]) -> tuple[t.Block, bool, frozenset[int]]:
-        """A block that is executed with these locals known not to be none; whether it is left at its end, and with what."""
+        """A block, executed with these locals known not to be none; whether it is left at its end, and with what."""
         x = self.x
         before = x.narrowed
         first = self.first
@@ -378,10 +379,7 @@ class Stmts:
                 node.value, n.Name | n.NoneLit | n.SetLit | n.RecordLit
             ) else None
             return []
-        if node.op == "=":
-            value = x.rhs(node.value, target.type)
-        else:
-            value = self._compound(node, target)
+        value = x.rhs(node.value, target.type) if node.op == "=" else self._compound(node, target)
         self._written(target, value)
         return [t.Assign(place=target, value=value, span=node.span)]
 
@@ -736,7 +734,7 @@ class Stmts:
     def _with(self, uses: Sequence[n.LockUse], body: n.Block, span: Span) -> list[t.Statement]:
         x = self.x
         if not self._may_lock(span):
-            x.world.lost_locks = True
+            x.world.blurred.append(body.span)
             self.block(body)
             return []
         locks = []
@@ -744,7 +742,7 @@ class Stmts:
             for use in uses:
                 lock = x.lock(use.lock)
                 if lock is None:
-                    x.world.lost_locks = True
+                    x.world.blurred.append(body.span)
                 else:
                     locks.append((lock, self._takes(lock, use.mode, use)))
         self.first = False
@@ -765,7 +763,7 @@ class Stmts:
         with x.without_calls("in the index of a lock"):
             lock = x.lock(node.lock, every=every)
         if lock is None:
-            x.world.lost_locks = True
+            x.world.blurred.append(x.whole or node.span)
             return []
         symbol = x.world.locks[lock.lock]
         match node:

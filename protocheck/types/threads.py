@@ -1,4 +1,4 @@
-"""Adversaries spelt out: a loop that picks one of the calls and its arguments, any number of times or at most so many."""
+"""Adversaries spelt out: a loop that picks a call and its arguments, any number of times or at most so many."""
 
 from __future__ import annotations
 
@@ -91,6 +91,7 @@ def _call(x: Exprs, call: n.AdversaryCall) -> t.Block | None:
             [x.world.declared(symbol)],
         )  # fmt: skip
         return None
+    x.world.mentioned.add(symbol.name)
     if not symbol.public:
         x.error(
             rules.PRIVATE_CALL, f"`{symbol.name}` is private to `{symbol.home.owner}`", at, "called by an adversary",

@@ -51,7 +51,7 @@ def everything(e: t.Expr) -> Iterator[t.Expr]:
 
 
 def larger_than(e: t.Expr, limit: int) -> bool:
-    """Whether ``e``, written out, has more than ``limit`` parts. Shared parts count each time, as they do for readers."""
+    """Whether ``e``, written out, has more than ``limit`` parts; shared parts count each time."""
     return next(islice(everything(e), limit, None), None) is not None
 
 

@@ -224,7 +224,8 @@ def test_adversary_is_a_loop_of_choices() -> None:
     """An adversary picks a call and its arguments, for ever or at most so many times."""
     module = checked(
         "type gfn = scalarset(gfns in 1..4 = 2)\n"
-        "hypervisor kvm { state on : [gfn] bool = false; pub op set(g : gfn, to : bool) { on[g] = to; } pub op no() { } }\n"
+        "hypervisor kvm { state on : [gfn] bool = false;\n"
+        "pub op set(g : gfn, to : bool) { on[g] = to; } pub op no() { } }\n"
         "adversary userspace u[2] { any kvm.set(x where x == x, true), kvm.no; at most 3 calls; }"
     )
     thread = module.threads["u"]
