@@ -15,13 +15,14 @@ from pathlib import Path
 
 from protocheck.diagnostics import Diagnostic, Label, ModelError, Rule
 from protocheck.engines import auto, bmc, explore, ic3, kinduction
-from protocheck.engines.auto import Answered
-from protocheck.engines.certify import CertificateRejected, Recheck, certify
+from protocheck.engines.auto import SECONDS, Answered
+from protocheck.engines.certify import CertificateRejected, CertificateUndecided, Recheck, certify
 from protocheck.engines.verdict import (
     Budget,
     Engine,
     Induction,
     Invariant,
+    Limit,
     NotReachedWithin,
     Reached,
     Structural,
@@ -107,8 +108,8 @@ def check_file(
 
     ``scenarios`` and ``properties`` (names of properties or families) restrict what is checked; ``settings`` override
     parameters in every scenario. ``engine`` is one of auto, explore, bmc, ic3, kinduction; ``bound`` limits the depth,
-    ``timeout`` the seconds per scenario. :class:`ModelError` carries every fault of the model or of the names given;
-    :class:`ValueError` says that no such engine exists.
+    ``timeout`` the seconds per scenario (120 by default). :class:`ModelError` carries every fault of the model or of
+    the names given; :class:`ValueError` says that no such engine exists.
     """
     module = load(Path(path))
     names = scenario_names(module, scenarios)
@@ -175,13 +176,8 @@ def check_scenario(
     """Check one scenario (None: parameters as declared, all expected to hold); the rest as :func:`check_file`."""
     instance = instantiate(module, scenario, settings)
     system = compile_system(module, instance)
-    names = (*module.checks, *properties) if not properties else tuple(properties)
-    deadline = None if timeout is None else time.monotonic() + timeout
-    budget = Budget(depth=bound, deadline=deadline)
-    if progress is not None:
-        told = scenario or DEFAULT_SCENARIO
-        budget = Budget(budget.depth, budget.deadline, None, lambda words: progress(f"{told}: {words}"))
-    findings, trouble = check_system(system, names, engine_named(engine), budget)
+    names = tuple(properties) or module.checks
+    findings = check_system(system, names, engine_named(engine), bound, timeout, progress)
     declared = module.scenarios[scenario] if scenario is not None else None
     expectations: tuple[Expectation, ...] = declared.expectations if declared is not None else ()
 
@@ -199,7 +195,7 @@ def check_scenario(
         judged,
         graph,
         mismatches,
-        (*trouble, *(graph.notes if graph is not None else ())),
+        graph.notes if graph is not None else (),
         declared.doc if declared is not None else "",
         system,
     )
@@ -218,15 +214,22 @@ def engine_named(name: str) -> Engine:
 
 
 def check_system(
-    system: System, names: Sequence[str], engine: Engine, budget: Budget
-) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
-    """What is found about the properties that ``names`` mean (all, if there are none), in source order, and notes.
+    system: System,
+    names: Sequence[str] = (),
+    engine: Engine = auto.ENGINE,
+    bound: int | None = None,
+    timeout: float | None = None,
+    progress: Tell | None = None,
+) -> tuple[Finding, ...]:
+    """What is found about the properties that ``names`` mean (all, if there are none), in source order.
 
     One call of ``engine`` answers everything: the properties, whether they are ever put to the test, and lock order.
     """
+    seconds = SECONDS if timeout is None else timeout
+    budget = Budget(bound, time.monotonic() + seconds, None, progress or (lambda _: None))
     chosen = select(claims(system), names)
     with_locks = bool(system.locks) and (not names or LOCK_ORDER in names)
-    questions = _Questions(system)
+    questions = _Questions(system, seconds)
     order = lock_order.plan(system) if system.locks else None
     if order is not None and order.deadlock_free:
         questions.settle(DeadlockTarget(), Unreachable(Structural(lock_order.DEADLOCK_FREE), order.any_size))
@@ -238,7 +241,7 @@ def check_system(
     if order is not None and with_locks:
         deadlocks = [questions.evidence(a.target) for a in asked if isinstance(a.property.target, DeadlockTarget)]
         findings.append(_lock_finding(questions, order, about_locks, next(iter(deadlocks), None)))
-    return tuple(findings), ()
+    return tuple(findings)
 
 
 @dataclass(frozen=True)
@@ -258,8 +261,9 @@ def _asked(questions: _Questions, prop: Property) -> _Asked:
 class _Questions:
     """Targets, each asked once; then their answers, with every run replayed and every proof checked again."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, seconds: float) -> None:
         self.system = system
+        self.seconds = seconds
         self.targets: dict[PropertyTarget, int] = {}
         self.needed: list[bool] = []
         self.shortest: list[bool] = []
@@ -321,13 +325,18 @@ class _Questions:
         if isinstance(found, ReplayFailed):
             return Broken(f"a run found by {engine} does not replay: {found}")
         proof = self._certified(number)
-        if isinstance(proof, CertificateRejected):
+        if isinstance(proof, CertificateRejected) and not isinstance(proof, CertificateUndecided):
             return Broken(f"a proof by {engine} does not check: {proof}")
         return None
 
     def rechecked(self, number: int) -> bool:
         """Whether the proof that the target is unreachable was checked again."""
         return self._certified(number) is True
+
+    def unchecked(self, number: int) -> str:
+        """Why the proof could not be checked again, if a limit prevented it."""
+        proof = self._certified(number)
+        return f"its certificate was not re-checked: {proof}" if isinstance(proof, CertificateUndecided) else ""
 
     def _certified(self, number: int) -> bool | CertificateRejected:
         verdict = self.verdict(number)
@@ -397,20 +406,22 @@ def _outcome(questions: _Questions, asked: _Asked, verdict: Verdict, evidence: E
         case NotReachedWithin(depth):
             return NotFoundToDepth(depth) if wanted else HoldsToDepth(depth)
         case Unknown(limit, detail, depth):
+            if limit is Limit.TIME and not detail:
+                detail = f"{questions.seconds:g} seconds"
             return UnknownOutcome(limit, detail, depth)
 
 
 def _remark(questions: _Questions, asked: _Asked, outcome: Outcome) -> str:
     """What to add to an outcome that claims less than it seems to."""
     if asked.speaks is None or not isinstance(outcome, Holds | HoldsToDepth):
-        return ""
+        return questions.unchecked(asked.target)
     match questions.verdict(asked.speaks):
         case NotReachedWithin(depth):
             return f"not yet put to the test by any run of at most {depth:,} steps"
         case Unknown():
             return "whether anything ever puts it to the test was not decided"
         case _:
-            return ""
+            return questions.unchecked(asked.target)
 
 
 def _why_vacuous(prop: Property) -> str:

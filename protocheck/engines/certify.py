@@ -54,6 +54,10 @@ class CertificateRejected(Exception):  # noqa: N818 - the name reads as the verd
     """A proof does not stand up. This is a fault of ours; the message names the obligation."""
 
 
+class CertificateUndecided(CertificateRejected):
+    """Nothing is wrong with the proof as far as it was checked, but a limit of the check itself was hit."""
+
+
 class Recheck(Enum):
     """What became of a certificate that was not rejected."""
 
@@ -175,7 +179,8 @@ def _demand(obligation: Obligation, context: z3.Context) -> str:
         answer = solve_with_z3(script, context)
         if answer == obligation.answer:
             return script
-    raise CertificateRejected(f"{obligation.name}: expected {obligation.answer}, got {answer}")
+    kind = CertificateUndecided if answer == "unknown" else CertificateRejected
+    raise kind(f"{obligation.name}: expected {obligation.answer}, got {answer}")
 
 
 def solve_with_z3(script: str, context: z3.Context | None = None) -> str:
@@ -481,7 +486,7 @@ class _Writer:
         spans = [range(low, high + 1) for _, low, high in args]
         rows = list(product(*spans))
         if len(rows) > MAX_TABLE:
-            raise CertificateRejected(f"operator {op.value} on more than {MAX_TABLE} combinations of values")
+            raise CertificateUndecided(f"operator {op.value} on more than {MAX_TABLE} combinations of values")
         results = [compute(op, list(row)) for row in rows]
         text = self.number(results[0])
         for row, result in zip(rows, results, strict=True):
@@ -785,7 +790,7 @@ class _Proof:
                     for p in clause.params:
                         count *= len(values_of(p.sort))
                     if count > MAX_INSTANCES:
-                        raise CertificateRejected(f"a clause with {count} instances")
+                        raise CertificateUndecided(f"a clause with {count} instances")
                 script.demand(
                     writer.each(
                         Quantifier.FORALL,
