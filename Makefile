@@ -49,7 +49,7 @@ bench: $(VENV)/.developed
 	$(BIN)/python -m bench
 
 fuzz: $(VENV)/.developed
-	PROTOCHECK_FUZZ=1 $(BIN)/python -m pytest -k fuzz
+	PROTOCHECK_FUZZ=1 $(BIN)/python -m pytest
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

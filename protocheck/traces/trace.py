@@ -168,7 +168,7 @@ class Trace:
 
 def trace_of(system: System, prop: Property, target: PropertyTarget, run: Run, replayed: Replayed) -> Trace:
     """The run, told. ``target`` is what was reached: that of ``prop``, or another one that shows it."""
-    words = _Words(system)
+    words = Words(system)
     views = [words.view(s) for s in replayed.states]
     movers = [mover(system, move) for move in run.moves]
     steps: list[Step] = []
@@ -212,6 +212,8 @@ def trace_of_finding(system: System | None, finding: Finding) -> Trace | None:
     evidence = finding.evidence
     if system is None or evidence is None:
         return None
+    if finding.lock_graph is not None:
+        return trace_of_lock_evidence(system, finding.name, finding.message or finding.claim, evidence)
     prop = next((p for p in system.properties if p.name == finding.name), None)
     if prop is None:
         wish = {"reachable": Wish.SOMETIMES, "weakness": Wish.NOTED}.get(finding.kind, Wish.NEVER)
@@ -252,7 +254,7 @@ _LOCKS = "lock order"
 _View = dict[str, tuple[VarKind, str]]
 
 
-class _Words:
+class Words:
     """The names of one system: how cells, threads, locks and values are written for its author."""
 
     def __init__(self, system: System) -> None:
@@ -425,12 +427,12 @@ class _Words:
 
     def failure(self, check: Check, before: State, env: Env) -> Failure:
         """A failed check of a step that began in ``before``."""
-        facts = tuple(self.fact(c, before) for c in support(check.cond, before, env) if self._worth_telling(c))
+        facts = tuple(self.fact(c, before) for c in support(check.cond, before, env) if self.worth_telling(c))
         return Failure(check.prop, check.message, places_of(check.origin), facts, check.fatal)
 
     # Facts
 
-    def _worth_telling(self, cell: Cell) -> bool:
+    def worth_telling(self, cell: Cell) -> bool:
         return self._vars[cell[0]].kind is not VarKind.HIDDEN
 
     def fact(self, cell: Cell, state: State) -> str:
@@ -449,7 +451,7 @@ class _Words:
         """What ``cells`` say in the last of ``states``, each with the step since which it is so."""
         facts = []
         for cell in cells:
-            if self._worth_telling(cell):
+            if self.worth_telling(cell):
                 since = _since([s[cell] for s in states])
                 facts.append(Fact(self.fact(cell, states[-1]), since))
         return tuple(facts)
@@ -513,7 +515,7 @@ def _short_names(system: System) -> dict[str, str]:
 
 
 def _ending(
-    words: _Words,
+    words: Words,
     prop: Property,
     target: PropertyTarget,
     run: Run,
@@ -531,7 +533,7 @@ def _ending(
 
 
 def _reached(
-    words: _Words, prop: Property, target: Target, run: Run, replayed: Replayed, steps: Sequence[Step]
+    words: Words, prop: Property, target: Target, run: Run, replayed: Replayed, steps: Sequence[Step]
 ) -> Ending:
     end = run.end
     if end is None:
@@ -570,7 +572,7 @@ def _values(params: Sequence[Param], env: Env) -> tuple[tuple[str, str], ...]:
     return tuple((plain_name(p.name), show_value(p.sort, env[p.name])) for p in params)
 
 
-def _deadlock(words: _Words, prop: Property, run: Run, replayed: Replayed) -> Ending:
+def _deadlock(words: Words, prop: Property, run: Run, replayed: Replayed) -> Ending:
     movers = [mover(words.system, move) for move in run.moves]
     states = replayed.states
     members: list[Blocked] = []
