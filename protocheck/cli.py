@@ -303,7 +303,7 @@ def _check(options: argparse.Namespace, doing: _Doing) -> int:
         doing.status = _worst(doing.status, answer.exit_status)
         if not doing.json:
             _print_report(answer, request, len(models) == 1)
-    if without and not doing.reports and not faults:
+    if without and not doing.reports and not faults and not messages:
         raise ModelError(_once(without))
     doing.complete = True
     if doing.json:
