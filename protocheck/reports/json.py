@@ -34,6 +34,7 @@ from protocheck.findings import (
 )
 from protocheck.ir.system import System
 from protocheck.source import Origin, Span
+from protocheck.traces.standing import standings
 from protocheck.traces.trace import (
     Change,
     Ending,
@@ -58,11 +59,23 @@ def schema_path() -> Path:
 def render(
     reports: Sequence[Report], diagnostics: Sequence[Diagnostic], exit_status: int, version: str, message: str = ""
 ) -> str:
-    """Everything that one command found, as one JSON document and a line break.
+    """Everything that one command found, as one JSON document and a line break: :func:`document`, written out."""
+    return dump(document(reports, diagnostics, exit_status, version, message))
+
+
+def dump(data: Json) -> str:
+    """``data`` as the text of a report."""
+    return json.dumps(data, indent=2, ensure_ascii=True) + "\n"
+
+
+def document(
+    reports: Sequence[Report], diagnostics: Sequence[Diagnostic], exit_status: int, version: str, message: str = ""
+) -> Json:
+    """Everything that one command found, as plain data.
 
     ``message`` says what went wrong where neither a report nor a diagnostic does (bad usage, an internal error).
     """
-    document: Json = {
+    return {
         "format_version": FORMAT_VERSION,
         "tool": {"name": "protocheck", "version": version},
         "memory_model": MEMORY_MODEL,
@@ -70,8 +83,21 @@ def render(
         "message": message,
         "diagnostics": [_diagnostic(d) for d in diagnostics],
         "reports": [_report(r) for r in reports],
+        "sources": [{"file": name, "text": text} for name, text in _sources(reports)],
     }
-    return json.dumps(document, indent=2, ensure_ascii=True) + "\n"
+
+
+def _sources(reports: Sequence[Report]) -> list[tuple[str, str]]:
+    """The files that runs pass through, by name, so that a stored run can be read beside its source."""
+    files: dict[str, str] = {}
+    for report in reports:
+        for scenario in report.scenarios:
+            if scenario.system is None or all(f.evidence is None for f in scenario.findings):
+                continue
+            for transition in scenario.system.transitions:
+                for span in transition.origin.chain():
+                    files.setdefault(span.file.path, span.file.text)
+    return sorted(files.items())
 
 
 def _diagnostic(diagnostic: Diagnostic) -> Json:
@@ -141,7 +167,7 @@ def _finding(finding: Finding, instance: str, system: System | None) -> Json:
         "message": finding.message,
         "engine": finding.engine,
         "places": _places(finding.origin),
-        "trace": _trace(trace) if trace is not None else None,
+        "trace": _trace(trace, _stands(system, finding.evidence)) if trace is not None else None,
         "lock_graph": _graph(finding.lock_graph, system),
     }
 
@@ -228,7 +254,7 @@ def _edge(edge: LockEdge, system: System | None) -> Json:
         "steps": edge.steps,
         "detail": edge.detail,
         "places": _places(edge.origin),
-        "trace": _lock_trace(system, f"{edge.held} -> {edge.wanted}", why, edge.evidence),
+        "trace": _lock_trace(system, f"{edge.held} -> {edge.wanted}", why, edge.evidence, everyone=False),
     }
 
 
@@ -245,17 +271,39 @@ def _lock_finding(finding: LockFinding, system: System | None) -> Json:
     }
 
 
-def _lock_trace(system: System | None, headline: str, why: str, evidence: Evidence | None) -> Json | None:
+def _lock_trace(
+    system: System | None, headline: str, why: str, evidence: Evidence | None, everyone: bool = True
+) -> Json | None:
     if system is None or evidence is None:
         return None
-    return _trace(trace_of_lock_evidence(system, headline, why, evidence))
+    stands = _stands(system, evidence) if everyone else []
+    return _trace(trace_of_lock_evidence(system, headline, why, evidence), stands)
 
 
 # --------------------------------------------------------------------------------------------------------------------
 # Traces
 
 
-def _trace(trace: Trace) -> Json:
+def _stands(system: System | None, evidence: Evidence | None) -> list[list[Json]]:
+    """Where every thread stands in each state of a run."""
+    if system is None or evidence is None:
+        return []
+    return [
+        [
+            {
+                "thread": s.thread,
+                "place": _place(s.place) if s.place is not None else None,
+                "can": list(s.can),
+                "why": list(s.why),
+                "waits": s.waits,
+            }
+            for s in everyone
+        ]
+        for everyone in standings(system, evidence.replayed.states)
+    ]
+
+
+def _trace(trace: Trace, stands: list[list[Json]]) -> Json:
     return {
         "threads": list(trace.threads),
         "context_switches": trace.switches,
@@ -263,6 +311,7 @@ def _trace(trace: Trace) -> Json:
             {"name": c.name, "value": c.value, "kind": c.kind.value, "chosen": c.chosen} for c in trace.initial
         ],
         "steps": [_step(s) for s in trace.steps],
+        "stands": stands,
         "ending": _ending(trace.ending),
     }
 
@@ -313,6 +362,10 @@ def _ending(ending: Ending) -> Json:
         "places": [_place(p) for p in ending.places],
         "deadlock": [_blocked(b) for b in ending.deadlock.blocked] if ending.deadlock is not None else None,
         "cycle": [{"thread": thread, "why": why} for thread, why in ending.cycle],
+        "standing": [
+            {"thread": thread, "place": _place(place) if place is not None else None, "what": what}
+            for thread, place, what in ending.standing
+        ],
     }
 
 
