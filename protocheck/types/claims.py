@@ -47,9 +47,7 @@ def check_claims(world: World, types: Types, declared: Declared, module: t.Check
             continue
         scenarios[node.name.text] = claims.scenario(node, home)
     claims.reachables(list(scenarios))
-    checks = tuple(
-        name for node, _ in declared.checks for path in node.targets if (name := claims.target(path)) not in ("", "all")
-    )
+    checks = claims.checks()
     result = replace(module, properties=properties, scenarios=scenarios, checks=checks)
     _instances(world, result, declared)
     return result
@@ -253,6 +251,21 @@ class _Claims:
             mend=did_you_mean(text, known) or f"there are {listing(known, 12)}",
         )  # fmt: skip
         return ""
+
+    def checks(self) -> tuple[str, ...]:
+        """What the ``check`` lines restrict the checks to; nothing where they name ``all``."""
+        named: dict[str, None] = {}
+        for node, _ in self.declared.checks:
+            for path in node.targets:
+                name = self.target(path)
+                if name == "others":
+                    self.world.report.add(
+                        rules.IMPOSSIBLE_EXPECTATION, "`others` has no meaning in a `check` line", path[0].span,
+                        "other than what?", mend="write `check all;`, or name properties and families",
+                    )  # fmt: skip
+                elif name:
+                    named[name] = None
+        return () if "all" in named else tuple(named)
 
     def _expectation(self, node: n.Expectation) -> t.Expectation | None:
         report = self.world.report

@@ -237,6 +237,20 @@ def contention(module: CheckedModule) -> Contention:
     return Contention(module, tuple(accesses), wild)
 
 
+def held_at_head(
+    loop: While | ForEach | ForRange,
+    thread: str,
+    held: HeldForms,
+    forms: Mapping[int, Form],
+    refs: Mapping[int, tuple[str, tuple[Form, ...]]],
+    module: CheckedModule,
+) -> HeldForms:
+    """What of ``held`` is surely held whenever a turn of ``loop`` begins: a turn may release some of it."""
+    context = _Context(thread, dict(forms), dict(refs), held, [])
+    _Walker(module, {}).loop(loop.body, None, True, context)
+    return context.head
+
+
 def _threads(module: CheckedModule) -> Iterator[ThreadDecl]:
     for name, thread in module.threads.items():
         yield thread
@@ -253,6 +267,7 @@ class _Context:
     held: HeldForms
     out: list[Access]
     stack: tuple[str, ...] = ()
+    head: HeldForms = ()
     breaks: list[HeldForms] = field(default_factory=list)
     continues: list[HeldForms] = field(default_factory=list)
     returns: list[HeldForms] = field(default_factory=list)
@@ -403,6 +418,7 @@ class _Walker:
 
     def loop(self, body: Block, condition: Expr | None, may_skip: bool, c: _Context) -> bool:
         """What is surely held at the head is what every way to it holds: repeated until that is stable."""
+        c.head = c.held
         head = c.held
         breaks, continues = c.breaks, c.continues
         start, returned = len(c.out), len(c.returns)
@@ -420,6 +436,7 @@ class _Walker:
             c.out.extend(
                 Access(a.thread, a.state, a.index, a.write, a.held, True) for a in c.out[start:] if not a.write
             )
+        c.head = head
         exits = [*c.breaks, head] if may_skip else c.breaks
         c.breaks, c.continues = breaks, continues
         if exits:

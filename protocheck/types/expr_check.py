@@ -408,6 +408,8 @@ class Exprs:
                 return self._state(symbol, (), span, racy=False)
             case ParamSymbol():
                 kind = self.types.param(symbol)
+                if isinstance(kind, ty.ErrorType):
+                    return t.Const(value=0, type=ERROR, span=span)
                 return t.ParamRef(name=symbol.name, type=kind, span=span)
             case ConstSymbol():
                 return self._constant(symbol, span)
@@ -450,7 +452,6 @@ class Exprs:
         return e
 
     def _state(self, symbol: StateSymbol, index: tuple[t.Expr, ...], span: Span, racy: bool) -> t.Expr:
-        self.types.state(symbol)
         if self.mode in ("constant", "pure"):
             rule, what = (
                 (rules.NOT_CONSTANT, "a constant expression") if self.mode == "constant" else (rules.IMPURE_FN, "a fn")
@@ -459,6 +460,7 @@ class Exprs:
                 rule, f"{what} cannot read state `{symbol.name}`", span, "changes during a run",
                 [self.world.declared(symbol)], "pass it as an argument" if self.mode == "pure" else "use a `param`",
             )  # fmt: skip
+        self.types.state(symbol)
         if len(index) < len(symbol.index):
             missing = "".join(f"[{show(k)}]" for k in symbol.index[len(index) :])
             return self.error(
@@ -834,6 +836,8 @@ class Exprs:
         if isinstance(node, n.RangeType):
             with self.in_mode("constant"):
                 lo, hi = self.integer(node.lo), self.integer(node.hi)
+            if isinstance(lo.type, ty.ErrorType) or isinstance(hi.type, ty.ErrorType):
+                return ERROR, None
             kind = ty.RangeType(lo, hi)
             self.world.ranges.append((kind, node.span))
             return kind, None

@@ -86,6 +86,7 @@ class StateSymbol:
     index: tuple[ty.Type, ...] = ()
     type: ty.Type = field(default_factory=ty.ErrorType)
     binders: tuple[t.Local, ...] = ()
+    busy: bool = False
 
     @property
     def ghost(self) -> bool:

@@ -58,9 +58,7 @@ class Types:
             case n.BoolType():
                 return BOOL
             case n.RangeType():
-                numbers = ty.RangeType(self.constant(node.lo, INT, home), self.constant(node.hi, INT, home))
-                self.world.ranges.append((numbers, node.span))
-                return numbers
+                return self._range(node.lo, node.hi, node.span, home)
             case n.EnumType():
                 members = self._members(node.members)
                 enum = ty.EnumType(name or "|".join(members), members)
@@ -103,6 +101,14 @@ class Types:
             case _:
                 assert_never(node)
 
+    def _range(self, lo: n.Expr, hi: n.Expr, span: Span, home: Home) -> ty.Type:
+        low, high = self.constant(lo, INT, home), self.constant(hi, INT, home)
+        if isinstance(low.type, ty.ErrorType) or isinstance(high.type, ty.ErrorType):
+            return ERROR
+        numbers = ty.RangeType(low, high)
+        self.world.ranges.append((numbers, span))
+        return numbers
+
     def index_type(self, index: n.ArrayIndex, home: Home) -> ty.Type:
         """The type of an index of an array."""
         kind = self.resolve(index.type, home)
@@ -139,8 +145,9 @@ class Types:
 
     def state(self, symbol: StateSymbol) -> None:
         """Fill in the type of a state, its index and the locals that its index is named by."""
-        if not isinstance(symbol.type, ty.ErrorType) or symbol.binders:
+        if symbol.busy:  # it is known, or it is being found out: nothing else will come of asking again
             return
+        symbol.busy = True
         node = symbol.node.type
         kind = self.resolve(node, symbol.home)
         index: tuple[ty.Type, ...] = ()
@@ -346,9 +353,8 @@ class Types:
         symbol.busy = True
         node = symbol.node
         if isinstance(node, n.SizeParam):
-            numbers = ty.RangeType(self.constant(node.lo, INT, symbol.home), self.constant(node.hi, INT, symbol.home))
-            self.world.ranges.append((numbers, Span(node.span.file, node.lo.span.start, node.hi.span.end)))
-            kind: ty.Type = numbers
+            span = Span(node.span.file, node.lo.span.start, node.hi.span.end)
+            kind = self._range(node.lo, node.hi, span, symbol.home)
         else:
             kind = self.resolve(node.type, symbol.home)
             if not isinstance(kind, ty.RangeType | ty.EnumType | ty.BoolType | ty.ErrorType):

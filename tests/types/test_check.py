@@ -332,3 +332,20 @@ def test_hidden_statements_are_typed() -> None:
             for s in statements(thread.body):
                 found = rhs_of(s)
                 assert found is None or not isinstance(found.type, ty.ErrorType)
+
+
+@pytest.mark.parametrize(
+    ("line", "names"), [("check all, deadlock;", ()), ("check deadlock, range;", ("deadlock", "range"))]
+)
+def test_check_lines(line: str, names: tuple[str, ...]) -> None:
+    """A `check` line restricts the checks, unless it names all of them."""
+    assert checked(f"hypervisor kvm {{ thread main {{ }} }}\n{line}").checks == names
+
+
+@pytest.mark.parametrize("levels", [50, 150])
+def test_deep_models_end(levels: int) -> None:
+    """Nesting as deep as the parser lets through is checked without running out of stack, nested loops in no time."""
+    text = "if b { " * (levels // 4) + "b = " + "!" * (levels // 2) + "b;" + "}" * (levels // 4)
+    loops = "loop { " * (levels // 4) + "break;" + "}" * (levels // 4)
+    module = checked(f"hypervisor kvm {{ state b : bool = false; thread main {{ {text} }} thread two {{ {loops} }} }}")
+    assert list(module.threads) == ["kvm.main", "kvm.two"]
