@@ -554,13 +554,13 @@ DROPPED_RESULT = _rule(
     "The result of a call is not looked at.",
     "What can fail says so by its result; forgetting to look is a bug in many kernels. `ignore` says it is meant.",
     """
-firmware rmp {
+firmware fw {
     pub op update() -> bool { either { return true; } or { return false; } }
     thread main { update(); }
 }
 """,
     """
-firmware rmp {
+firmware fw {
     pub op update() -> bool { either { return true; } or { return false; } }
     thread main { ignore update(); }
 }
@@ -575,14 +575,14 @@ A call takes steps. It may stand alone, on the right of an assignment, as a cond
 of `&&`, `||` and `?:` it might not happen at all, and after other reads these would have to wait for it.
 """,
     """
-firmware rmp {
+firmware fw {
     state on : bool = false;
     op update() -> bool { return true; }
     thread main { if on && update() { on = false; } }
 }
 """,
     """
-firmware rmp {
+firmware fw {
     state on : bool = false;
     op update() -> bool { return true; }
     thread main { if on { if update() { on = false; } } }
@@ -595,14 +595,14 @@ CALL_IN_CLAIM = _rule(
     "An assertion, property or constant calls something that takes steps.",
     "Claims look at a state and change nothing. They may use fns.",
     """
-firmware rmp {
+firmware fw {
     state on : bool = false;
     op is_on() -> bool { return on; }
     thread main { assert is_on(), "must be on"; }
 }
 """,
     """
-firmware rmp {
+firmware fw {
     state on : bool = true;
     thread main { assert on, "must be on"; }
 }
@@ -698,12 +698,12 @@ execute the instruction that does, with the checks which that instruction makes.
 run that no machine can do. A `pub lock` may be taken from anywhere.
 """,
     """
-firmware rmp { pub state assigned : bool = false; pub op assign() { assigned = true; } }
-hypervisor kvm { thread main { rmp.assigned = true; } }
+firmware fw { pub state assigned : bool = false; pub op assign() { assigned = true; } }
+hypervisor kvm { thread main { fw.assigned = true; } }
 """,
     """
-firmware rmp { pub state assigned : bool = false; pub op assign() { assigned = true; } }
-hypervisor kvm { thread main { rmp.assign(); } }
+firmware fw { pub state assigned : bool = false; pub op assign() { assigned = true; } }
+hypervisor kvm { thread main { fw.assign(); } }
 """,
 )
 
@@ -712,17 +712,17 @@ PRIVATE_READ = _rule(
     "Code of one actor reads state of another that is not `pub`.",
     "What is private to the firmware cannot be seen by the hypervisor. Ghost code and properties see everything.",
     """
-firmware rmp { state assigned : bool = false; }
+firmware fw { state assigned : bool = false; }
 hypervisor kvm {
     state mapped : bool = false;
-    thread main { mapped = rmp.assigned; }
+    thread main { mapped = fw.assigned; }
 }
 """,
     """
-firmware rmp { pub state assigned : bool = false; }
+firmware fw { pub state assigned : bool = false; }
 hypervisor kvm {
     state mapped : bool = false;
-    thread main { mapped = rmp.assigned; }
+    thread main { mapped = fw.assigned; }
 }
 """,
 )
@@ -732,12 +732,12 @@ PRIVATE_CALL = _rule(
     "Code of one actor calls an op or proc of another that is not `pub`.",
     "A `pub` routine runs with the rights of its owner in the thread of its caller; all others are internal.",
     """
-firmware rmp { state on : bool = false; op enable() { on = true; } }
-hypervisor kvm { thread main { rmp.enable(); } }
+firmware fw { state on : bool = false; op enable() { on = true; } }
+hypervisor kvm { thread main { fw.enable(); } }
 """,
     """
-firmware rmp { state on : bool = false; pub op enable() { on = true; } }
-hypervisor kvm { thread main { rmp.enable(); } }
+firmware fw { state on : bool = false; pub op enable() { on = true; } }
+hypervisor kvm { thread main { fw.enable(); } }
 """,
 )
 
