@@ -709,14 +709,13 @@ class _Proof:
     def _all(self, width: int) -> list[Obligation]:
         found = [self._begins(width)] if next(interp.initial_choices(self.system), None) is not None else []
         for number, case in enumerate(self.system.initial):
-            for place, clause in enumerate(self.clauses):
-                found.append(self._initiation(width, number, case, place, clause))
+            found.append(self._initiation(width, number, case))
         for number, transition in enumerate(self.system.transitions):
             written = {u.var.name for u in transition.updates}
-            for place, clause in enumerate(self.clauses):
-                # What a step does not assign stays, and with it the truth of a clause that mentions nothing else.
-                if not written.isdisjoint(r.var.name for r in reads(clause.formula)):
-                    found.append(self._consecution(width, number, transition, place, clause))
+            # What a step does not assign stays, and with it the truth of a clause that mentions nothing else.
+            goals = [c for c in self.clauses if not written.isdisjoint(r.var.name for r in reads(c.formula))]
+            if goals:
+                found.append(self._consecution(width, number, transition, goals))
         found.extend(self._implications(width))
         return found
 
@@ -749,31 +748,39 @@ class _Proof:
 
         return _Moment(read)
 
-    def _initiation(self, width: int, number: int, case: InitCase, place: int, clause: Clause) -> Obligation:
+    def _broken(self, script: _Script, clauses: Sequence[Clause], state: _Moment) -> str:
+        """Some clause is false in ``state``. Since it is some one, all share the constants for their parameters."""
+        parts = []
+        for clause in clauses:
+            used: dict[Sort, int] = {}
+            env = {}
+            for param in clause.params:
+                place = used.get(param.sort, 0)
+                used[param.sort] = place + 1
+                label = getattr(param.sort, "name", str(param.sort))
+                env[param.name] = script.constant(f"goal {label} {place}", param.sort)
+            parts.append(f"(not {script.writer.bool_(clause.formula, env, state)})")
+        return _join("or", parts)
+
+    def _initiation(self, width: int, number: int, case: InitCase) -> Obligation:
         script = self._script(width)
         defaults = self._defaults(script)
         env = script.constants_for("init ", case.params)
         script.demand(script.writer.bool_(case.guard, env, defaults))
-        state = _after(script, case.updates, env, defaults)
-        goal = script.constants_for("goal ", clause.params)
-        script.demand(f"(not {script.writer.bool_(clause.formula, goal, state)})")
-        name = f"{self.prefix}init-{number}-clause-{place}"
-        return Obligation(name, script.text(f"initial case {number} satisfies clause {place}"))
+        script.demand(self._broken(script, self.clauses, _after(script, case.updates, env, defaults)))
+        return Obligation(f"{self.prefix}init-{number}", script.text(f"initial case {number} satisfies the invariant"))
 
-    def _consecution(self, width: int, number: int, transition: Transition, place: int, clause: Clause) -> Obligation:
+    def _consecution(self, width: int, number: int, transition: Transition, goals: Sequence[Clause]) -> Obligation:
         def make(level: int) -> str:
             script = self._script(width)
             now = script.moment()
             env = script.constants_for("step ", transition.params)
             script.demand(_can_step(script, self.system, transition, env, now, fatal=True))
-            goal = script.constants_for("goal ", clause.params)
-            after = _after(script, transition.updates, env, now)
-            script.demand(f"(not {script.writer.bool_(clause.formula, goal, after)})")
+            script.demand(self._broken(script, goals, _after(script, transition.updates, env, now)))
             self._assume(script, now, level)
-            return script.text(f"{transition.name} keeps clause {place}")
+            return script.text(f"{transition.name} keeps the invariant")
 
-        name = f"{self.prefix}keeps-{number}-{transition.name}-clause-{place}"
-        return self._obligation(name, make)
+        return self._obligation(f"{self.prefix}keeps-{number}-{transition.name}", make)
 
     def _obligation(self, name: str, make: Callable[[int], str]) -> Obligation:
         if self.any_size:
