@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -44,8 +44,10 @@ from protocheck.findings import (
     ScenarioReport,
     Vacuous,
     Violated,
+    plural,
 )
 from protocheck.findings import Unknown as UnknownOutcome
+from protocheck.ir.interp import Instance as ThreadInstance
 from protocheck.ir.interp import deadlock, mover, thread_of
 from protocheck.ir.system import DeadlockTarget, Property, PropertyTarget, System, Target, Wish
 from protocheck.lower import Instance, compile_system, instantiate
@@ -195,7 +197,7 @@ def check_scenario(
         judged,
         graph,
         mismatches,
-        graph.notes if graph is not None else (),
+        (*(graph.notes if graph is not None else ()), *_stuck(system, judged, engine, bound, timeout)),
         declared.doc if declared is not None else "",
         system,
     )
@@ -446,6 +448,8 @@ def _lock_finding(
     graph = lock_order.conclude(order, verdicts, evidence, deadlocked)
     broken = next((b for n in numbers if (b := questions.trouble(n)) is not None), None)
     outcome = broken or lock_order.outcome(order, graph, verdicts)
+    if isinstance(outcome, Holds):
+        outcome = replace(outcome, fixed=_fixed(questions.system, outcome.any_size))
     proof = None
     if isinstance(outcome, Violated):
         first = min((f for f in graph.findings if f.violation), key=lambda f: (f.outcome != outcome, f.headline))
@@ -468,6 +472,28 @@ def _lock_finding(
 
 # --------------------------------------------------------------------------------------------------------------------
 # Small things
+
+
+def _stuck(
+    system: System, findings: Sequence[Finding], engine: str, bound: int | None, timeout: float | None
+) -> tuple[str, ...]:
+    """Threads that can come to where nothing ever lets them move again, although they are in no deadlock.
+
+    Only ``explore``, asked for by name, has the whole graph that this takes; it is computed again without symmetry.
+    """
+    calm = any(isinstance(f.verdict, Unreachable) and f.family == "deadlock" for f in findings)
+    if engine != explore.ENGINE.name or bound is not None or not calm:
+        return ()
+    budget = Budget(deadline=time.monotonic() + (SECONDS if timeout is None else timeout), states=auto.STATES)
+    exploration = explore.explore(system, (), budget, symmetry=False, to_the_end=True)
+    if not exploration.complete:
+        return ("whether some thread can be stuck was not decided: too many states without symmetry",)
+    notes = []
+    for found in explore.stuck(exploration):
+        name = lock_order.instance_name(system, ThreadInstance(found.thread, found.values))
+        after = plural(len(found.run.moves), "step")
+        notes.append(f"stuck: {name} can never move again after a run of {after}, whatever the others do")
+    return tuple(notes)
 
 
 def _switches(system: System, evidence: Evidence | None) -> int:

@@ -326,3 +326,26 @@ def test_a_certificate_too_hard_to_re_check_is_said_to_be_so(monkeypatch: pytest
     (finding,) = check_system(replace(system, properties=(quiet,)), engine=lying(answer))
     assert finding.outcome == Holds(Invariant(()))
     assert finding.message == "its certificate was not re-checked: step-13: expected unsat, got unknown"
+
+
+WAITER = """
+protocol waiting
+kernel k {
+    lock l : mutex;
+    state ready : bool = false;
+    thread waiter { await ready; }
+    environment ticker { loop { with l { skip; } } }
+    environment setter { loop { atomic { if false { ready = true; } } } }
+}
+"""
+
+
+def test_stuck_is_told_apart_from_deadlock(tmp_path: Path) -> None:
+    """A waiter whose waker never comes is stuck, not deadlocked, as long as the waker goes on; explore says so."""
+    path = tmp_path / "waiting.pchk"
+    path.write_text(WAITER, encoding="utf-8")
+    (scenario,) = check_file(path, engine="explore").scenarios
+    assert outcomes(scenario)["deadlock"] is Holds
+    assert [n for n in scenario.notes if n.startswith("stuck: k.waiter can never move again after a run of 0 steps")]
+    (scenario,) = check_file(path).scenarios
+    assert not scenario.notes
