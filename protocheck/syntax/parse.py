@@ -679,7 +679,7 @@ def _hint(misfit: _Misfit, accepted: set[str]) -> str:
     return ""
 
 
-_SOFT = _ROLES | {"READ", "WRITE", "IDLE", "DOWN", "SET", "SNAPSHOT", "SRCU", "MOST", "CALLS", "STEPS"}
+_SOFT = _ROLES | {"READ", "WRITE", "IDLE", "DOWN", "SET", "SNAPSHOT", "SRCU", "MOST", "CALLS", "STEPS", "STEP"}
 _NAMES = frozenset(_SOFT | {"NAME"})
 _QUANTIFIERS = frozenset({"FORALL", "EXISTS", "COUNT"})
 _COMPARISONS = frozenset({"EQEQ", "BANGEQ", "LT", "LE", "GT", "GE", "IN"})
