@@ -285,8 +285,9 @@ class Words:
         lock = self._lock(name)
         if lock is None:
             return self._short.get(name, plain_name(name))
-        shown = [show_value(s, i) for s, i in zip(lock.index, index, strict=True)]
-        return self._short.get(name, plain_name(name)) + _index(shown)
+        # An event without an index speaks of all instances at once.
+        shown = [show_value(s, i) for s, i in zip(lock.index, index, strict=bool(index))]
+        return self._short.get(name, plain_name(name)) + _index(shown or ["all"] * len(lock.index))
 
     def mode(self, lock: str, mode: str) -> str:
         """The mode in which a lock is taken, where there is more than one."""
