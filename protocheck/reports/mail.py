@@ -55,7 +55,8 @@ def _run(document: Document, run: Run) -> Iterator[str]:
     yield ""
     yield from (line.rstrip() for line in columns(run.trace, WIDTH))
     yield ""
-    yield from (ascii_only(line).rstrip() for line in layout_ending(run.trace.ending, run.model.file, Style(width=WIDTH)))
+    ending = layout_ending(run.trace.ending, run.model.file, Style(width=WIDTH))
+    yield from (ascii_only(line).rstrip() for line in ending)
     yield ""
     yield "To see it again:"
     yield ""
