@@ -251,15 +251,20 @@ def _against(run: Run) -> tuple[str, str] | None:
 
 
 def _order(document: Document, run: Run, locks: tuple[str, str]) -> Iterator[str]:
+    """The run leads to where the thread holds the outer lock and is about to ask for the inner one."""
     outer, inner = locks
     trace = run.trace
-    last = trace.steps[-1]
+    takers = [s for s in trace.steps if any(a.act is Act.ACQUIRE and _is(a.lock, outer) for a in s.locks)]
+    held = takers[-1] if takers else None
+    thread = held.thread if held is not None else trace.steps[-1].thread
+    wanted = _edge_places(run, outer, inner)
+    at = f", at: {wanted[0].file}:{wanted[0].line}" if wanted else ""
     yield from _head(document, run, _CIRCULAR)
-    yield f"{_task(trace, last.thread)} is trying to acquire lock:"
-    yield f"({inner}){_edge_place(run, outer, inner)}"
+    yield f"{_task(trace, thread)} is trying to acquire lock:"
+    yield f"({inner}){at}"
     yield ""
     yield "but task is already holding lock:"
-    yield f"({outer})"
+    yield f"({outer}){_at(held)}"
     yield ""
     yield "which lock already depends on the new lock."
     yield ""
@@ -269,19 +274,25 @@ def _order(document: Document, run: Run, locks: tuple[str, str]) -> Iterator[str
     yield f"       declared: order {inner} -> {outer}"
     yield ""
     yield f"-> #0 ({inner}):"
-    yield from _stack(last.places, last.text)
+    yield from _stack(wanted, f"{thread} takes {inner}")
     yield ""
     yield "other info that might help us debug this:"
     yield ""
     yield f" {run.locks.explanation if run.locks is not None else ''}"
     yield ""
     yield "stack backtrace:"
-    yield from _stack(last.places, last.text)
+    yield from _stack(wanted, f"{thread} takes {inner}")
 
 
-def _edge_place(run: Run, outer: str, inner: str) -> str:
+def _is(lock: str, name: str) -> bool:
+    """Whether ``lock``, as a trace names an instance, is of the class ``name`` of the graph."""
+    short = lock.split("[")[0]
+    return name == short or name.endswith(f".{short}")
+
+
+def _edge_places(run: Run, outer: str, inner: str) -> tuple[Place, ...]:
     graph = run.verdict.graph
     for edge in graph.edges if graph is not None else ():
         if (edge.held, edge.wanted) == (outer, inner) and edge.places:
-            return f", at: {edge.places[0].file}:{edge.places[0].line}"
-    return ""
+            return edge.places
+    return ()
