@@ -46,7 +46,6 @@ from protocheck.ir.ground import (
     TRUE_LIT,
     Cell,
     Dist,
-    Ending,
     Event,
     GroundSystem,
     GroundTarget,
@@ -56,7 +55,7 @@ from protocheck.ir.ground import (
     symmetric_scalarsets,
 )
 from protocheck.ir.sorts import ScalarSort, Sort, scalarset_of
-from protocheck.ir.system import PropertyTarget, System, Target
+from protocheck.ir.system import DeadlockTarget, PropertyTarget, System
 
 Cube: TypeAlias = tuple[int, ...]
 """Circuit literals, each saying ``cell == value``, ascending."""
@@ -74,6 +73,12 @@ class Lemma:
 MAX_EAGER_ORBIT = 4000
 """Orbits up to this size are learned as a whole; of larger ones only what models run into."""
 
+MAX_LAZY_MEMBERS = 6
+"""Of a large orbit of a cube about more members than this, no further image is looked for."""
+
+MAX_MATCHING = 1000
+"""How long to look for a violated image of one lemma in one model."""
+
 
 @dataclass(frozen=True)
 class Obligation:
@@ -86,19 +91,53 @@ class Obligation:
 
 def run(system: System, targets: Sequence[PropertyTarget], budget: Budget) -> tuple[Verdict, ...]:
     """One verdict per target. Runs found are not always the shortest. Invariants of earlier targets help later ones."""
-    grounded = ground(system)
-    prover = Prover(grounded, budget)
+    provers = _Provers(system, budget)
     verdicts: list[Verdict] = []
     stopped: Limit | None = None
     for target in targets:
         if stopped is not None:
             verdicts.append(Unknown(stopped))
             continue
-        verdict = prover.prove(target, symmetric_scalarsets(system, [target]))
+        verdict = provers.prove(target)
         verdicts.append(verdict)
         if isinstance(verdict, Unknown):
             stopped = verdict.limit
     return tuple(verdicts)
+
+
+class SpuriousError(Exception):
+    """A run of the loose system that is none of the system itself."""
+
+
+class _Provers:
+    """The prover for most targets and, if it is ever needed, the one that takes resets literally.
+
+    A compiler resets locals that are not needed any more to a fixed member, which tells members apart to no purpose.
+    The loose system, which may store any member there, does everything that the system does, so its proofs are proofs
+    of the system, and it is symmetric. A run that it finds is taken step by step in the system itself; in the rare case
+    that this fails, a second prover decides the target without the looseness and with less symmetry.
+    """
+
+    def __init__(self, system: System, budget: Budget) -> None:
+        self.system = system
+        self.budget = budget
+        self.exact = ground(system)
+        strict = {s.name for s in symmetric_scalarsets(system, [])}
+        self.loose = frozenset(s.name for s in symmetric_scalarsets(system, [], resets=True)) - strict
+        loosened = ground(system, self.loose) if self.loose else self.exact
+        self.first = Prover(loosened, self.exact, budget)
+        self.second: Prover | None = None if self.loose else self.first
+
+    def prove(self, target: PropertyTarget) -> Verdict:
+        """The verdict for ``target``."""
+        try:
+            return self.first.prove(target, symmetric_scalarsets(self.system, [target], resets=True))
+        except SpuriousError:
+            if self.second is self.first:
+                raise AssertionError("a run that is none") from None
+        if self.second is None:
+            self.second = Prover(self.exact, self.exact, self.budget)
+        return self.second.prove(target, symmetric_scalarsets(self.system, [target]))
 
 
 class Symmetry:
@@ -213,8 +252,10 @@ class Symmetry:
         """The images of ``cube`` that ``state`` (a value per cell) satisfies.
 
         Backtracking over the literals: a member that is not yet placed is placed by the value that the state has, or,
-        in an index, at each free place in turn. Literals without new members in their indexes come first.
+        in an index, at each free place in turn. Literals without new members in their indexes come first. The search
+        ends after ``MAX_MATCHING`` places, so it may overlook images: frames are then weaker than they could be.
         """
+        effort = [0]
         size = len(self.scalarsets)
         place: list[dict[int, int]] = [{} for _ in range(size)]
         taken: list[set[int]] = [set() for _ in range(size)]
@@ -243,6 +284,9 @@ class Symmetry:
             yield from self._indexes(cell, 0, (), place, taken, lambda index: settle(cell, value, index, others))
 
         def settle(cell: Cell, value: int, index: tuple[int, ...], others: list[tuple[Cell, int]]) -> Iterator[Cube]:
+            effort[0] += 1
+            if effort[0] > MAX_MATCHING:
+                return
             actual = state[self.ground.cell(cell.var, index)]
             for number, member in self.member(cell.var.sort, value):
                 known = place[number].get(member)
@@ -348,8 +392,9 @@ def _then(first: Mapping[int, int], second: Mapping[int, int]) -> Mapping[int, i
 class Prover:
     """IC3 for one system; lemmas that have become invariants stay for the next target."""
 
-    def __init__(self, grounded: GroundSystem, budget: Budget) -> None:
+    def __init__(self, grounded: GroundSystem, exact: GroundSystem, budget: Budget) -> None:
         self.ground = grounded
+        self.exact = exact
         self.circuit = grounded.circuit
         self.budget = budget
         self.solver = RawSolver()
@@ -374,7 +419,7 @@ class Prover:
         self.chosen: list[int] = []
         self._representatives: dict[tuple[int, tuple[tuple[int, ...], ...]], list[int]] = {}
         self._counter = 0
-        self.target: Target | None = None
+        self.wanted: PropertyTarget | None = None
 
     # -- the main loop ---------------------------------------------------------------------------------------------
 
@@ -382,7 +427,7 @@ class Prover:
         """Decide ``wanted``, under the symmetry of ``scalarsets`` (which system and target must have)."""
         depth = -1
         target = self.ground.target(wanted)
-        self.target = wanted if isinstance(wanted, Target) else None
+        self.wanted = wanted
         try:
             self._reset(scalarsets)
             while True:
@@ -465,10 +510,11 @@ class Prover:
 
     def _complete(self, level: int) -> bool:
         """Add clauses of large orbits, of lemmas from ``level`` on, that the model violates; whether there were any."""
-        lazy = [lemma for lemma in self.lazy if self.level_of[lemma.on] >= level]
+        value, encoding = self.solver.value, self.encoding
+        # A lemma that is not switched on may well be violated; adding clauses would not change that.
+        lazy = [lemma for lemma in self.lazy if self.level_of[lemma.on] >= level and value(lemma.on)]
         if not lazy:
             return False
-        value, encoding = self.solver.value, self.encoding
         state: list[int] = []
         for cell in self.ground.cells:
             for v in range(cell.low, cell.high + 1):
@@ -734,7 +780,8 @@ class Prover:
                 self.solver.clause([off, *(not_(lit(n)) for n in image)])
         else:
             self.solver.clause([off, *(not_(lit(n)) for n in cube)])
-            self.lazy.append(lemma)
+            if sum(map(len, self.symmetry.used(cube))) <= MAX_LAZY_MEMBERS:
+                self.lazy.append(lemma)
         self.solver.clause((not_(self.frames[frame]), on))
         self.lemmas[frame].append(lemma)
         self.level_of[on] = frame
@@ -805,48 +852,65 @@ class Prover:
                 if literal == TRUE_LIT or true(self.encoding.lit(abs(literal))) == (literal > 0):
                     inputs[cell] = value
                     break
-        state = [_value(self.ground, dist, inputs.__getitem__) for dist in beginning.values]
         moves: list[Event] = []
         step: Obligation | None = obligation
         while step is not None and step.event is not None:
-            if not holds(self.circuit, step.event.guard, state.__getitem__):
-                raise AssertionError("the run takes a step that is not enabled")
             moves.append(step.event)
-            after = list(state)
-            for cell, dist in step.event.writes.items():
-                after[cell] = _value(self.ground, dist, state.__getitem__)
-            state = after
             step = step.then
-        ending: Ending | None = None
-        if not any(e.case < 0 for e in target.endings):
-            true_here = [e for e in target.endings if holds(self.circuit, e.lit, state.__getitem__)]
-            if not true_here:
-                raise AssertionError("the run does not end in the target")
-            ending = min(true_here, key=lambda e: e.via is not None)
-            if ending.via is not None:
-                moves.append(self.ground.events[ending.via])
-        shortest = len(moves) == top or (
-            len(moves) == top + 1 and ending is not None and all(e.via is not None for e in target.endings)
-        )
-        return Reached(self._renamed(beginning, inputs, moves, ending), shortest)
-
-    def _renamed(
-        self, beginning: Beginning, inputs: Mapping[int, int], moves: Sequence[Event], ending: Ending | None
-    ) -> Run:
-        """The run as one from the system's own initial case: the renaming that made ``beginning`` is undone."""
+        # The run is taken from the system's own beginning, by its own steps: the renaming of members is undone first.
         back = [{to: member for member, to in move.items()} for move in beginning.move]
-        system = self.ground.system
-
-        def undo(params: Sequence[Param], values: Sequence[int]) -> tuple[int, ...]:
-            return tuple(self.symmetry.renamed(p.sort, v, back) for p, v in zip(params, values, strict=True))
-
-        steps = [Choice(m.transition, undo(system.transitions[m.transition].params, m.values)) for m in moves]
-        end = None
-        if ending is not None:
-            assert self.target is not None
-            end = Choice(ending.case, undo(self.target.cases[ending.case].params, ending.values))
         init = Choice(beginning.start.case, tuple(inputs[cell] for cell in beginning.start.free))
-        return Run(init, tuple(steps), end)
+        run = self._retrace(init, [self._undone(m, back) for m in moves])
+        steps = len(run.moves)
+        all_via = all(e.via is not None for e in target.endings)
+        return Reached(run, steps == top or (steps == top + 1 and run.end is not None and all_via))
+
+    def _undone(self, event: Event, back: Sequence[Mapping[int, int]]) -> Choice:
+        params = self.ground.system.transitions[event.transition].params
+        values = tuple(self.symmetry.renamed(p.sort, v, back) for p, v in zip(params, event.values, strict=True))
+        return Choice(event.transition, values)
+
+    def _retrace(self, init: Choice, moves: Sequence[Choice]) -> Run:
+        """The run in the exact system, up to the first ending that it passes. :class:`SpuriousError` if it is none."""
+        exact = self.exact
+        assert self.wanted is not None
+        target = exact.target(self.wanted)
+        start = next(s for s in exact.starts if s.case == init.which)
+        inputs = dict(zip(start.free, init.values, strict=True))
+        if not holds(exact.circuit, start.guard, inputs.__getitem__):
+            raise SpuriousError
+        state = [_value(exact, dist, inputs.__getitem__) for dist in start.values]
+        for move in moves:
+            event = exact.event(move.which, move.values)
+            if event is None or not holds(exact.circuit, event.guard, state.__getitem__):
+                raise SpuriousError
+            after = list(state)
+            for cell, dist in event.writes.items():
+                after[cell] = _value(exact, dist, state.__getitem__)
+            state = after
+        if isinstance(self.wanted, DeadlockTarget):
+            if not _stuck(exact, target, state):
+                raise SpuriousError
+            return Run(init, tuple(moves))
+        endings = [e for e in target.endings if holds(exact.circuit, e.lit, state.__getitem__)]
+        if not endings:
+            raise SpuriousError
+        ending = min(endings, key=lambda e: e.via is not None)
+        if ending.via is not None:
+            last = exact.events[ending.via]
+            moves = [*moves, Choice(last.transition, last.values)]
+        return Run(init, tuple(moves), Choice(ending.case, ending.values))
+
+
+def _stuck(grounded: GroundSystem, target: GroundTarget, state: Sequence[int]) -> bool:
+    """Whether some choice of the inputs of a deadlock target makes it true in ``state``."""
+    solver = RawSolver()
+    encoding = Encoding(solver, grounded.circuit, named=False)
+    for cell, value in enumerate(state):
+        encoding.declare(cell)
+        solver.add(encoding.lit(grounded.circuit.is_value(cell, value)))
+    solver.add(encoding.lit(target.state))
+    return solver.check(()) is Answer.SAT
 
 
 def _value(grounded: GroundSystem, dist: Dist, value_of: Callable[[int], int]) -> int:

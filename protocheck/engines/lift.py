@@ -102,7 +102,7 @@ def lift(
     system: System, target: PropertyTarget, clauses: Sequence[Clause], larger: Seed, budget: Budget
 ) -> Lifted | Refusal:
     """Whether some of ``clauses`` are an invariant for any size. ``larger`` is the same model with more members."""
-    chosen = tuple(s.name for s in symmetric_scalarsets(system, [target]))
+    chosen = tuple(s.name for s in symmetric_scalarsets(system, [target], resets=True))
     if not chosen:
         return Refusal("no scalarset has two interchangeable members")
     difference = same_shape(system, target, larger.system, larger.target)

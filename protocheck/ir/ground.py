@@ -500,10 +500,14 @@ class GroundSystem:
     """Cells, events and initial cases of one system, with the circuit that all literals belong to.
 
     Built once per system by :func:`ground`; targets are translated on demand with :meth:`target` and share everything.
+
+    NOTE(loose): where a step stores a literal unnamed member of a scalarset in ``loose``, it may store any. Then the
+    conditions of the values that a write lists overlap: each says when the cell *may* get that value.
     """
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, loose: frozenset[str] = frozenset()) -> None:
         self.system = system
+        self.loose = loose
         self.circuit = Circuit()
         self._number: dict[tuple[str, tuple[int, ...]], int] = {}
         cells = []
@@ -533,6 +537,11 @@ class GroundSystem:
     def cell(self, var: Var, index: tuple[int, ...]) -> int:
         """The number of the cell ``var[index]``."""
         return self._number[var.name, index]
+
+    def event(self, transition: int, values: tuple[int, ...]) -> Event | None:
+        """The event of ``transition`` for ``values`` of its parameters, if it can ever happen."""
+        number = self._event.get((transition, values))
+        return None if number is None else self.events[number]
 
     def _thread_of(self, transition: Transition) -> tuple[int, ThreadClass]:
         number = self._class.get(transition.thread)
@@ -586,7 +595,7 @@ class GroundSystem:
                 where = grounder.bool_(update.where, inner)
                 if where == FALSE_LIT:
                     continue
-                value = grounder.num(update.value, inner)
+                value = self._stored(grounder, update.value, var.sort, inner)
                 for choice in product(*(grounder.num(i, inner) for i in update.index)):
                     index = tuple([v for v, _ in choice])
                     cond = c.and_([where, *(when for _, when in choice)])
@@ -605,6 +614,19 @@ class GroundSystem:
                     old = writes.get(cell, before[cell])
                     writes[cell] = c.merge(((cond, fitting), (-cond, old))) if cond != TRUE_LIT else fitting
         return writes, c.or_(overflows)
+
+    def _stored(self, grounder: Grounder, e: Expr, sort: Sort, env: Mapping[str, Dist]) -> Dist:
+        """The value of ``e``, stored in a cell of ``sort``."""
+        if self.loose and grounder is self.now:
+            scalarset = scalarset_of(sort)
+            if scalarset is not None and scalarset.name in self.loose:
+                if isinstance(e, Lit) and scalarset.named <= e.value < len(scalarset.members):
+                    return tuple((v, TRUE_LIT) for v in range(scalarset.named, len(scalarset.members)))
+                if isinstance(e, Apply) and e.op is Op.ITE:
+                    cond = grounder.bool_(e.args[0], env)
+                    then, other = (self._stored(grounder, a, sort, env) for a in e.args[1:])
+                    return self.circuit.merge(((cond, then), (-cond, other)))
+        return grounder.num(e, env)
 
     def _starts(self) -> Iterable[Start]:
         c = self.circuit
@@ -703,13 +725,13 @@ class GroundSystem:
                     yield m, cond
 
 
-def ground(system: System) -> GroundSystem:
-    """The ground form of ``system``.
+def ground(system: System, loose: frozenset[str] = frozenset()) -> GroundSystem:
+    """The ground form of ``system``; with ``loose`` scalarsets one that can do more (see :class:`GroundSystem`).
 
     Raises :class:`GroundError` where it cannot be given (a default outside of its sort, an expression of more than
     ``MAX_VALUES`` values).
     """
-    return GroundSystem(system)
+    return GroundSystem(system, loose)
 
 
 def environment(params: Sequence[Param], values: Sequence[int]) -> dict[str, Dist]:
@@ -717,15 +739,18 @@ def environment(params: Sequence[Param], values: Sequence[int]) -> dict[str, Dis
     return {p.name: ((v, TRUE_LIT),) for p, v in zip(params, values, strict=True)}
 
 
-def symmetric_scalarsets(system: System, targets: Sequence[PropertyTarget]) -> tuple[ScalarSort, ...]:
+def symmetric_scalarsets(
+    system: System, targets: Sequence[PropertyTarget], *, resets: bool = False
+) -> tuple[ScalarSort, ...]:
     """The scalarsets whose unnamed members may be permuted without changing what steps do and what targets say.
 
     A scalarset is dropped as soon as any expression could tell its unnamed members apart: by a literal, by an order,
     by arithmetic, or by mixing it with another sort. The analysis errs only towards dropping. It does not look at how
-    runs begin: see :func:`symmetric_beginnings`.
+    runs begin: see :func:`symmetric_beginnings`. With ``resets``, storing an unnamed member by a literal is let pass
+    (locals that are not needed any more are reset like that); only the loose ground system is symmetric then.
     """
     guilty: set[str] = set()
-    audit = _Audit(guilty)
+    audit = _Audit(guilty, resets=resets)
     for thread in system.threads:
         audit.sort_of(thread.where, {p.name: p.sort for p in thread.params})
     for transition in system.transitions:
@@ -766,28 +791,31 @@ def symmetric_beginnings(system: System) -> frozenset[str]:
 class _Audit:
     """Finds uses that tell members of a scalarset apart; ``guilty`` collects the names of such scalarsets."""
 
-    def __init__(self, guilty: set[str]) -> None:
+    def __init__(self, guilty: set[str], *, resets: bool = False) -> None:
         self.guilty = guilty
+        self.resets = resets
 
     def update(self, update: Update, scope: Mapping[str, Sort]) -> None:
         inner = {**scope, **{b.name: b.sort for b in update.binders}}
         self.sort_of(update.where, inner)
         for sort, index in zip(update.var.index, update.index, strict=True):
             self.store(sort, index, inner)
-        self.store(update.var.sort, update.value, inner)
+        self._same(update.var.sort, update.value, inner, stored=self.resets)
 
     def store(self, sort: Sort, e: Expr, scope: Mapping[str, Sort]) -> None:
         """``e`` is used where a value of ``sort`` belongs."""
         self._same(sort, e, scope)
 
-    def _same(self, sort: Sort | None, e: Expr, scope: Mapping[str, Sort]) -> None:
+    def _same(self, sort: Sort | None, e: Expr, scope: Mapping[str, Sort], *, stored: bool = False) -> None:
         if isinstance(e, Apply) and e.op is Op.ITE:
             self.sort_of(e.args[0], scope)
-            self._same(sort, e.args[1], scope)
-            self._same(sort, e.args[2], scope)
+            self._same(sort, e.args[1], scope, stored=stored)
+            self._same(sort, e.args[2], scope, stored=stored)
             return
         mine = scalarset_of(sort) if sort is not None else None
         if isinstance(e, Lit):
+            if stored and mine is not None and mine.named <= e.value < len(mine.members):
+                return
             if mine is not None and not self._nameable(sort, mine, e.value):
                 self.guilty.add(mine.name)
             return
