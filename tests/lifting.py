@@ -90,3 +90,17 @@ def circle(size: int) -> Seed:
     i = Param("i", page)
     bad = and_(read(live, g), ne(read(back, read(to, g)), g))
     return Seed(built, never(bad, g) if i else never(bad))
+
+
+def first_only(size: int) -> Seed:
+    """A step points at the first page, another marks the page pointed at. Claim: no two pages are marked.
+
+    The first page is a literal that matters: forgetting which it is would invent a run.
+    """
+    page = pages(size)
+    mark, pick = Var("mark", (page,), BOOL), Var("pick", (), OptionSort(page))
+    g, h = Param("g", page), Param("h", page)
+    t = thread("t", 2)
+    moves = [move(t, 0, 1, True, [put(pick, 0)]), move(t, 1, 0, True, [put(mark, read(pick), 1)])]
+    built = system("first only", [(mark, 0), (pick, size)], [t], moves)
+    return Seed(built, never(and_(ne(g, h), read(mark, g), read(mark, h)), g, h))

@@ -43,8 +43,13 @@ def never(cond: Expr, *params: Param) -> Target:
     return Target((Case(params, cond),))
 
 
-def fault_vs_conversion(gfns: int, vcpus: int, *, broken: bool = False) -> tuple[System, Target]:
-    """The commands of the protocol one step each, locals never reset; the broken variant's bug is 12 steps deep."""
+def fault_vs_conversion(
+    gfns: int, vcpus: int, *, broken: bool = False, reset: bool = False
+) -> tuple[System, Target]:
+    """The commands of the protocol one step each; the broken variant's bug is 12 steps deep.
+
+    Locals are never reset, or with ``reset`` to their first value when a fault is over.
+    """
     gfn, vcpu = scalarset("gfn", "g", gfns), scalarset("vcpu", "v", vcpus)
     kind = EnumSort("kind", ("shared", "private"))
     spte_sort = OptionSort(kind)
@@ -82,7 +87,9 @@ def fault_vs_conversion(gfns: int, vcpus: int, *, broken: bool = False) -> tuple
     stale: Expr = ne(Read(busy), lit(0))
     if not broken:
         stale = or_(stale, not_(Read(fresh, (v,))))
-    drop = (Update(lock, (), free), Update(fresh, (v,), lit(0)), go(0))
+    drop: tuple[Update, ...] = (Update(lock, (), free), Update(fresh, (v,), lit(0)), go(0))
+    if reset:
+        drop = (*drop, Update(pick, (v,), lit(0)), Update(priv, (v,), lit(0)))
     is_free = eq(Read(lock), free)
     transitions = (
         transition("pick", "fault", (v, g), at(0), (Update(pick, (v,), g), go(1)), 0, 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -13,6 +14,7 @@ from zoo import ZOO, ZooCase
 
 from protocheck.engines import bmc
 from protocheck.engines.verdict import Budget, Limit, NotReachedWithin, Reached, Unknown, Unreachable
+from protocheck.engines.z3raw import RawSolver
 from protocheck.ir import interp
 
 
@@ -87,3 +89,22 @@ def test_no_time_is_no_claim() -> None:
     system, target = fault_vs_conversion(2, 2)
     (verdict,) = bmc.run(system, [target], Budget(deadline=0.0))
     assert verdict == Unknown(Limit.TIME, "", -1)
+
+
+def test_an_interrupt_keeps_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C after the first run was found loses neither that run nor the depth that was searched for the other."""
+    cases = [z for z in ZOO if z.name in ("what is not assigned stays", "what is assigned moves")]
+    sound = bmc.decided
+
+    def until_found(solver: RawSolver, assumptions: Sequence[int], budget: Budget) -> bool:
+        if found:
+            raise KeyboardInterrupt
+        return sound(solver, assumptions, budget)
+
+    found: list[bool] = []
+    calm = bmc.calmest
+    monkeypatch.setattr(bmc, "decided", until_found)
+    monkeypatch.setattr(bmc, "calmest", lambda *a, **k: (calm(*a, **k), found.append(True))[0])
+    first, second = bmc.run(cases[0].system, [c.target for c in cases], Budget(depth=9))
+    assert first == Unknown(Limit.INTERRUPTED, "", 3)
+    assert isinstance(second, Reached)

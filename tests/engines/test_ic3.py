@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, given, settings
 from judge import judge, shortest
+from lifting import first_only
 from protocols import fault_vs_conversion, snp_remap
 from strategies import Problem, problems
 from zoo import ZOO, ZooCase
@@ -82,6 +83,31 @@ def test_a_default_that_is_a_member_does_not_break_the_symmetry() -> None:
     assert [s.name for s in symmetric_scalarsets(system, [target])] == ["gfn", "vcpu"]
     (verdict,) = ic3.run(system, [target], Budget())
     judge(system, target, verdict, 12)
+
+
+def test_a_reset_to_a_member_does_not_break_the_symmetry() -> None:
+    """Locals reset to the first member are let pass: the proof at (16, 8) still needs at most 25 clauses."""
+    system, target = fault_vs_conversion(16, 8, reset=True)
+    assert [s.name for s in symmetric_scalarsets(system, [target])] == ["vcpu"]
+    assert [s.name for s in symmetric_scalarsets(system, [target], resets=True)] == ["gfn", "vcpu"]
+    (verdict,) = ic3.run(system, [target], Budget())
+    assert isinstance(verdict, Unreachable)
+    assert isinstance(verdict.by, Invariant)
+    assert len(verdict.by.clauses) <= 25
+    assert certify(system, target, verdict) is Recheck.CHECKED
+    broken, bad = fault_vs_conversion(3, 2, broken=True, reset=True)
+    (found,) = ic3.run(broken, [bad], Budget())
+    assert isinstance(found, Reached)
+    judge(broken, bad, found, 12)
+
+
+def test_a_literal_member_that_matters_is_not_forgotten() -> None:
+    """Where the run of the looser system is none, the target is decided again without looseness."""
+    seed = first_only(3)
+    assert [s.name for s in symmetric_scalarsets(seed.system, [seed.target], resets=True)] == ["page"]
+    (verdict,) = ic3.run(seed.system, [seed.target], Budget())
+    assert isinstance(verdict, Unreachable)
+    assert certify(seed.system, seed.target, verdict) is Recheck.CHECKED
 
 
 def test_large_orbits_are_learned_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
