@@ -352,6 +352,14 @@ def reads(e: Expr) -> Iterator[Read]:
         yield from reads(child)
 
 
+def parameters(e: Expr) -> Iterator[Param]:
+    """Every parameter that ``e`` mentions, bound ones too, in order of appearance, with repetitions."""
+    if isinstance(e, Param):
+        yield e
+    for child in children(e):
+        yield from parameters(child)
+
+
 def rebuild(e: Expr, change: Callable[[Param | Read], Expr]) -> Expr:
     """``e`` with ``change`` applied to its parameters and (after their indexes) its reads, constants folded again.
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
+from itertools import product
+from typing import assert_never
 
 from protocheck.diagnostics import Diagnostic, Label, ModelError
 from protocheck.ir.expr import (
@@ -25,6 +28,7 @@ from protocheck.ir.expr import (
     ne,
     not_,
     or_,
+    parameters,
     reads,
     rebuild,
     substitute,
@@ -57,12 +61,33 @@ from protocheck.ir.system import (
     Wish,
 )
 from protocheck.lower import flow
-from protocheck.lower.evaluate import MODE_SORT, Evaluator, Names, Path, ThreadView, state_storages
-from protocheck.lower.flow import Activation, Graph, Mentions, Node, Slot, init_flow, mentions, state_refs, thread_flow
+from protocheck.lower.evaluate import MODE_SORT, OLD, Evaluator, Names, Path, ThreadView, as_old, state_storages
+from protocheck.lower.flow import (
+    Activation,
+    Graph,
+    Mentions,
+    Node,
+    Slot,
+    init_flow,
+    mentions,
+    state_refs,
+    thread_flow,
+    walk,
+)
 from protocheck.lower.instance import Instance
 from protocheck.lower.liveness import live_slots, retry_region
 from protocheck.lower.rules import INITIAL_OUT_OF_RANGE
-from protocheck.lower.steps import END, Key, RawTransition, ReadSite, Shared, Stepper, ThreadSteps, TrySite
+from protocheck.lower.steps import (
+    END,
+    Key,
+    RawTransition,
+    ReadSite,
+    Shared,
+    Stepper,
+    ThreadSteps,
+    TrySite,
+    VersionSite,
+)
 from protocheck.lower.values import (
     RecordShape,
     RecordValue,
@@ -82,7 +107,7 @@ from protocheck.lower.values import (
 )
 from protocheck.source import Origin, Span
 from protocheck.types import tree as t
-from protocheck.types.contention import Access, Contention, Form, contention, subexpressions
+from protocheck.types.contention import Access, Contention, Form, contention
 from protocheck.types.types import OptionType, RecordType, SnapshotType, ThreadType, Type
 
 
@@ -145,7 +170,8 @@ class _Compiler:
         for name, graph in self.graphs.items():
             sorts = tuple(q.sort for q in self.views[name].params)
             for slot in graph.slots:
-                self.slots[slot] = make_storage(slot.name, sorts, self.shape(slot.type), VarKind.LOCAL)
+                kind = VarKind.HIDDEN if slot.hidden else VarKind.LOCAL
+                self.slots[slot] = make_storage(slot.name, sorts, self.shape(slot.type), kind)
         self.flags = {
             name: Var(f"{name}.taken", self.lock_index(name), BOOL, VarKind.LOCK)
             for name, lock in module.locks.items()
@@ -159,6 +185,7 @@ class _Compiler:
             for name in names
             if module.locks[lock].index or lock in self.graphs[name].inexact
         }
+        self.looks = self.version_sites()
         stopped = dict.fromkeys(
             n.op.thread for g in self.graphs.values() for n in g.nodes if isinstance(n.op, flow.Freeze)
         )
@@ -169,6 +196,7 @@ class _Compiler:
             self.queued_var,
             self.explicit,
             self.snapshots(),
+            self.looks,
             self.sync_var,
             self.syncers,
             {
@@ -185,6 +213,7 @@ class _Compiler:
         self.pcs: dict[str, Var] = {}
         self.derived: dict[str, tuple[tuple[Param, ...], Expr]] = {}
         self.resolved: dict[Expr, Expr] = {}
+        self.waiting: dict[str, tuple[Wait, ...]] = {}
 
     # -- pieces
 
@@ -224,7 +253,7 @@ class _Compiler:
             own_class,
             lambda slot: self.slots[slot],
             self.held_mode,
-            self.place_test,
+            self.place_later,
         )
 
     def who(self, lock_of: Callable[[flow.NodeOp], t.LockRef | None]) -> dict[str, tuple[str, ...]]:
@@ -246,8 +275,9 @@ class _Compiler:
         return Var(f"#queued:{lock}:{name}", sorts + self.lock_index(lock), MODE_SORT, VarKind.LOCK)
 
     def sync_var(self, lock: str, waiting: str, reading: str) -> Var:
-        sorts = [q.sort for name in (waiting, reading) for q in self.views[name].params]
-        return Var(f"{lock} grace period of {waiting} waits for {reading}", tuple(sorts), BOOL, VarKind.LOCK)
+        sorts = tuple(q.sort for name in (waiting, reading) for q in self.views[name].params)
+        name = f"{lock} grace period of {waiting} waits for {reading}"
+        return Var(name, sorts + self.lock_index(lock), BOOL, VarKind.LOCK)
 
     def held_mode(self, lock: str, name: str, who: tuple[Expr, ...], index: tuple[Expr, ...]) -> Expr:
         if name not in self.holders.get(lock, ()):
@@ -274,7 +304,24 @@ class _Compiler:
             collect(self.states[name], s.type)
         for slot, storage in self.slots.items():
             collect(storage, slot.type)
+        for site in self.looks.values():
+            result.setdefault(site.version, []).append(site.snapshot)
         return result
+
+    def version_sites(self) -> dict[tuple[str, int, int, str], VersionSite]:
+        """A snapshot of its own for every place where a turn that may end in ``retry`` looks at a version."""
+        found = {}
+        for name, graph in self.graphs.items():
+            sorts = tuple(q.sort for q in self.views[name].params)
+            for node in graph.nodes:
+                for version in dict.fromkeys(_versions(node.op, self.instance)) if node.loops else ():
+                    for loop in node.loops:
+                        base = f"{name}.loop{loop}.look{node.number}.{version}"
+                        index = tuple(b.type for b in self.module.states[version].binders)
+                        kept = make_storage(base, sorts, self.shape(SnapshotType(version, index)), VarKind.HIDDEN)
+                        valid = make_storage(f"{base}.is", sorts, ScalarShape(BOOL), VarKind.HIDDEN)
+                        found[name, loop, node.number, version] = VersionSite(loop, version, valid, kept)
+        return found
 
     # -- places of threads
 
@@ -284,6 +331,13 @@ class _Compiler:
         if len(wanted) > 1 and set(wanted) == everything:
             return TRUE
         return or_(*(eq(Read(self.pcs[name], who), Lit(n)) for n in wanted))
+
+    def place_later(self, kind: str, what: str, name: str, who: tuple[Expr, ...]) -> Expr:
+        """Stands for :meth:`place_test` while locations are still unknown."""
+        if name not in self.views:
+            return FALSE
+        sorts = tuple(q.sort for q in self.views[name].params)
+        return Read(Var(f"#{kind}:{what}:{name}", sorts, BOOL), who)
 
     def place_test(self, kind: str, what: str, name: str, who: tuple[Expr, ...]) -> Expr:
         if name not in self.steps:
@@ -361,6 +415,9 @@ class _Compiler:
             if isinstance(leaf, Param):
                 return leaf
             name = leaf.var.name
+            if name.startswith(("#at:", "#in:", "#finished:")):
+                kind, what, thread = name[1:].split(":")
+                return self.place_test(kind, what, thread, leaf.index)
             if name.startswith("#changed:"):
                 _, thread, loop = name.split(":")
                 return self.resolve(self.steppers[thread].changed(int(loop)))
@@ -380,7 +437,6 @@ class _Compiler:
         for name, graph in self.graphs.items():
             e = self.evaluator(name, self.views[name].params)
             stepper = Stepper(graph, e, self.shared, self.slots)
-            e.record = stepper.record
             self.steppers[name] = stepper
             steps = stepper.run()
             self.steps[name] = steps
@@ -412,29 +468,14 @@ class _Compiler:
             tuple(transitions),
             locks,
             self.acquire_sites(raws),
-            tuple(w for name in self.graphs for w in self.waits(name)),
+            tuple(w for name in self.graphs for w in self.waits_of(name)),
             (),
             tuple((a, b) for a, b, _ in self.module.order) + tuple((b, a) for a, b, _ in self.module.nest_under),
             self.instance.text,
             self.assumptions(),
         )
         properties = tuple(_Properties(self, system, raws).all())
-        return System(
-            system.name,
-            system.scalarsets,
-            system.variables,
-            system.defaults,
-            system.initial,
-            system.threads,
-            system.transitions,
-            system.locks,
-            system.acquires,
-            system.waits,
-            properties,
-            system.lock_order,
-            system.instance,
-            system.assumptions,
-        )
+        return replace(system, properties=properties)
 
     def finisher(self, name: str) -> _Finisher:
         return _Finisher(self, name)
@@ -469,13 +510,23 @@ class _Compiler:
         """When an instance counts as done for ``final``."""
         who = self.views[name].params
         kind = self.instance.threads[name].kind
-        parts = [self.ended(name, who)]
+        parts = [self.ended(name, who), not_(self.running())]
         if kind is ThreadKind.SERVER:
-            for wait in self.waits(name):
+            for wait in self.waits_of(name):
                 parts.append(and_(wait.blocked, wait.idle))
         if kind in (ThreadKind.ENVIRONMENT, ThreadKind.ADVERSARY):
-            parts.append(self.pc_is(name, [self.number[name][k] for k in self.at_rest(name)], who))
+            resting = self.pc_is(name, [self.number[name][k] for k in self.at_rest(name)], who)
+            parts.append(and_(resting, self.empty_handed(name, who)))
         return or_(*parts)
+
+    def empty_handed(self, name: str, who: tuple[Expr, ...]) -> Expr:
+        """Whether an instance holds none of the locks that it holds or not depending on its path."""
+        parts = []
+        for lock, names in self.holders.items():
+            if name in names and lock in self.graphs[name].inexact:
+                cells = tuple(self.names.fresh(s, "i") for s in self.lock_index(lock))
+                parts.append(forall(cells, eq(self.held_mode(lock, name, who, cells), Lit(HELD_NONE))))
+        return and_(*parts)
 
     def at_rest(self, name: str) -> list[Key]:
         steps = self.steps[name]
@@ -526,10 +577,12 @@ class _Compiler:
             for storage in self.steps[name].impure.values():
                 add(storage)
             for site in self.steps[name].sites:
-                for storage in (site.valid, *site.index):
-                    add(storage)
-                if isinstance(site, ReadSite):
-                    add(site.value)
+                if not isinstance(site, VersionSite):
+                    for storage in site.kept():
+                        add(storage)
+        for look in self.looks.values():
+            for storage in look.kept():
+                add(storage)
         for lock, who in sorted(self.explicit, key=lambda x: (list(self.module.locks).index(x[0]), x[1])):
             found[self.mode_var(lock, who)] = Lit(HELD_NONE)
         for var in self.flags.values():
@@ -561,11 +614,15 @@ class _Compiler:
         return e.value(s.init, Activation("init", None), path)
 
     def check_initial(self, s: t.StateDecl, var: Var, e: Expr) -> None:
-        if isinstance(e, Lit) and not fits(e, var.sort):
-            where = s.init.span if s.init is not None else s.span
-            span = values_of(var.sort)
-            headline = f"`{s.name}` begins with {e.value}, outside of {span.start}..{span.stop - 1}"
-            raise ModelError([Diagnostic(INITIAL_OUT_OF_RANGE, headline, (Label(where),))])
+        if fits(e, var.sort):
+            return
+        where = s.init.span if s.init is not None else s.span
+        span = values_of(var.sort)
+        for cell in product(*(values_of(x) for x in var.index)):
+            value = substitute(e, {f"#{n}": Lit(v) for n, v in enumerate(cell)})
+            if isinstance(value, Lit) and value.value not in span:
+                headline = f"`{s.name}` begins with {value.value}, outside of {span.start}..{span.stop - 1}"
+                raise ModelError([Diagnostic(INITIAL_OUT_OF_RANGE, headline, (Label(where),))])
 
     def init_cases(self) -> tuple[InitCase, ...]:
         if not self.module.init:
@@ -591,6 +648,11 @@ class _Compiler:
 
     # -- waiting
 
+    def waits_of(self, name: str) -> tuple[Wait, ...]:
+        if name not in self.waiting:
+            self.waiting[name] = tuple(self.waits(name))
+        return self.waiting[name]
+
     def waits(self, name: str) -> Iterator[Wait]:
         """Every way in which an instance of ``name`` may be blocked."""
         stepper = self.steppers[name]
@@ -610,19 +672,20 @@ class _Compiler:
                 yield self.sync_wait(stepper, node, here)
                 continue
             out = [r for r in self.steps[name].transitions if r.source == key]
-            if not out or not all(r.path.blocking for r in out):
+            if key in self.steps[name].stuck and not out:
+                yield Wait(name, self.resolve(here), (), FALSE, _text(node), None, node.origin)
+            if not any(r.path.blocking for r in out):
                 continue
             free = or_(*(exists(r.path.params, and_(*r.path.guard)) for r in out))
             blocked = self.resolve(and_(here, not_(free)))
             idle: Expr = FALSE
-            first = {r.action.op for r in out if isinstance(r.action.op, flow.Wait)}
-            if len(first) == 1 and len(out) == len([r for r in out if isinstance(r.action.op, flow.Wait)]):
-                op = first.pop()
-                if op.idle:
-                    idle = TRUE
-                    if op.unless is not None:
-                        action = out[0].action
-                        idle = not_(self.resolve(stepper.e.truth(op.unless, action.activation, Path())))
+            if all(isinstance(r.action.op, flow.Wait) and r.action.op.idle for r in out):
+                parts = []
+                for r in out:
+                    assert isinstance(r.action.op, flow.Wait)
+                    if r.action.op.unless is not None:
+                        parts.append(not_(stepper.e.truth(r.action.op.unless, r.action.activation, Path())))
+                idle = self.resolve(and_(*parts))
             blocking = [b for r in out for b in r.path.blocking]
             yield Wait(
                 name,
@@ -646,7 +709,7 @@ class _Compiler:
         assert isinstance(op, flow.Take)
         lock = op.lock.lock
         index = stepper.e.lock_index(op.lock, node.activation, Path())
-        blocked = and_(here, not_(stepper.grantable(lock, op.mode, index, waiting=True)))
+        blocked = and_(here, not_(stepper.grantable(lock, op.mode, index, None, waiting=True)))
         shared = stepper.reads_in_queue(lock, op.mode)
         on = []
         for name in self.holders[lock]:
@@ -667,10 +730,11 @@ class _Compiler:
         op = node.op
         assert isinstance(op, flow.SyncEnd)
         lock = op.lock.lock
+        index = stepper.e.lock_index(op.lock, node.activation, Path())
         on, some = [], []
         for reader in self.holders.get(lock, ()):
             others = self.others(reader)
-            pending = Read(self.sync_var(lock, stepper.name, reader), stepper.own + others)
+            pending = Read(self.sync_var(lock, stepper.name, reader), stepper.own + others + index)
             some.append(exists(others, pending))
             on.append(WaitsFor(reader, others, pending, f"reads under {lock}"))
         blocked = self.resolve(and_(here, or_(*some)))
@@ -681,16 +745,26 @@ class _Compiler:
         states: dict[str, None] = {}
         held: dict[str, None] = {}
         of_var = {v: name for name, s in self.states.items() for v in s.vars()}
+        version = {v: name for name, found in self.shared.snapshots.items() for s in found for v in s.vars()}
         for e in blocking:
             for r in reads(e):
+                if r.var in version:
+                    states[version[r.var]] = None
                 if r.var in of_var:
                     states[of_var[r.var]] = None
                 elif r.var.name.startswith("#changed:"):
                     for site in stepper.result.sites:
-                        if isinstance(site, ReadSite):
-                            states[site.state] = None
-                        elif isinstance(site, TrySite):
-                            held[site.lock] = None
+                        if site.loop != int(r.var.name.rsplit(":", 1)[1]):
+                            continue
+                        match site:
+                            case ReadSite(state=state):
+                                states[state] = None
+                            case VersionSite():
+                                states[site.version] = None
+                            case TrySite(lock=lock):
+                                held[lock] = None
+                            case _:
+                                assert_never(site)
                 elif r.var in self.flags.values():
                     held[next(n for n, v in self.flags.items() if v == r.var)] = None
                 else:
@@ -759,8 +833,9 @@ class _Compiler:
                 for e in _expressions(node):
                     racy |= {r.span for r in state_refs(e, self.module) if r.racy}
                 if isinstance(node.op, flow.Wait) and node.depth == 0:
-                    cells = {r.span for r in state_refs(node.op.condition, self.module) if self.is_contended(name, r)}
-                    if len(cells) > 1:
+                    cells = {r for r in state_refs(node.op.condition, self.module) if self.is_contended(name, r)}
+                    many = any(isinstance(x, t.Quantified) for x in walk(node.op.condition))
+                    if len(cells) > 1 or (cells and many):
                         waits.add(node.origin.span)
         result = []
         if blocks:
@@ -793,8 +868,7 @@ class _Finisher:
         for loop, storage in steps.impure.items():
             self.storages.append((loop, storage))
         for site in steps.sites:
-            hidden = [site.valid, *site.index, *([site.value] if isinstance(site, ReadSite) else [])]
-            self.storages += [(site.loop, s) for s in hidden]
+            self.storages += [(site.loop, s) for s in site.kept()]
 
     def is_live(self, owner: Slot | int, key: Key) -> bool:
         if key == END:
@@ -869,11 +943,8 @@ class _Properties:
         self.raws = raws
 
     def all(self) -> Iterator[Property]:
-        families: dict[str, str] = {}
-        for _, raw in self.raws:
-            for family, _ in raw.path.spoken:
-                families.setdefault(family, "assertion")
-        for name in families:
+        graphs = self.c.graphs.values()
+        for name in dict.fromkeys(f for g in graphs for n in g.nodes for f in _families(n.op, self.c.instance)):
             yield self.from_checks(name, "assertion", f"no assertion tagged {name} fails")
         for p in self.c.module.properties:
             yield from self.declared(p)
@@ -933,10 +1004,13 @@ class _Properties:
             target = self.transition(p, e, a, path, params, there)
             yield Property(p.name, p.family, p.kind, Wish.NEVER, target, text, None, origin)
             return
+        seen: list[tuple[str, tuple[Expr, ...], tuple[Param, ...]]] = []
+        e.record = lambda q, ref, index, value, where: seen.append((ref.state, index, q.bound))
         cond = self.c.resolve(e.truth(p.condition, a, path))
+        e.record = None
         match p.kind:
             case "invariant":
-                silent = self.c.resolve(self.silenced(p.condition, e, a, path))
+                silent = self.c.resolve(self.silenced(seen, e))
                 bad = Case(params, and_(there, not_(silent), not_(cond)))
                 speaks = Target((Case(params, and_(there, not_(silent))),))
                 yield Property(p.name, p.family, p.kind, Wish.NEVER, Target((bad,)), text, speaks, origin)
@@ -968,35 +1042,34 @@ class _Properties:
             parts.append(forall(fresh, implies(inside, done)))
         return and_(*parts)
 
-    def silenced(self, condition: t.Expr, e: Evaluator, a: Activation, path: Path) -> Expr:
+    def silenced(self, seen: list[tuple[str, tuple[Expr, ...], tuple[Param, ...]]], e: Evaluator) -> Expr:
         """Whether a running thread may be writing a guarded cell that this instance of the invariant reads."""
         parts = []
-        for ref, bound in _guarded_reads(condition, self.c.module):
-            guard = self.c.module.states[ref.state].guard
-            assert guard is not None
-            if not guard.write:
+        for state, index, bound in seen:
+            declaration = self.c.module.states[state]
+            guard = declaration.guard
+            if guard is None or not guard.write:
                 continue
-            inner = Path(values=dict(path.values))
-            binders: list[Param] = []
-            for local in bound:
-                if local.number not in inner.values:
-                    mine = tuple(self.c.names.fresh(s, local.name) for s in index_sorts(local.type, self.c.instance))
-                    binders += mine
-                    inner.values[local.number] = e.bundle(local.type, mine)
-            for b, i in zip(self.c.module.states[ref.state].binders, ref.index, strict=True):
-                inner.values[b.number] = e.value(i, a, inner)
+            inner = Path()
+            start = 0
+            for b in declaration.binders:
+                width = len(index_sorts(b.type, self.c.instance))
+                inner.values[b.number] = e.bundle(b.type, index[start : start + width])
+                start += width
             some = []
             for name in self.c.views:
                 who, inside = e.thread_binder(name)
-                holds = [inside, self.c.moving(name, who.params)]
+                holds = [inside, not_(self.c.ended(name, who.params))]
                 for term in guard.write:
-                    index = e.lock_index(term.lock, a, inner)
-                    mode = self.c.held_mode(term.lock.lock, name, who.params, index)
+                    at = e.lock_index(term.lock, Activation(state, None), inner)
+                    mode = self.c.held_mode(term.lock.lock, name, who.params, at)
                     kind = self.c.module.locks[term.lock.lock].kind
                     exclusive = kind in (LockKind.RWLOCK, LockKind.RWSEM) and not guard.any_mode
                     holds.append(eq(mode, Lit(HELD_WRITE)) if exclusive else ne(mode, Lit(HELD_NONE)))
-                some.append(exists(who.params, and_(*holds)))
-            parts.append(exists(tuple(binders), or_(*some)))
+                if FALSE not in holds and and_(*holds[2:]) != FALSE:
+                    some.append(exists(who.params, and_(*holds)))
+            used = tuple(q for q in bound if any(q in parameters(i) for i in index))
+            parts.append(exists(used, or_(*some)))
         return and_(self.c.running(), or_(*parts))
 
     def transition(
@@ -1004,18 +1077,33 @@ class _Properties:
     ) -> Target:
         """Every step for which ``condition``, read after it (and ``old`` before it), is false."""
         cases = []
+        claim = rebuild(e.truth(p.condition, a, path), self.resolved)
         for n, tr in enumerate(self.s.transitions):
             after = Store()
             for u in tr.updates:
                 after.write(u.var, Write(u.index, u.value, u.binders, u.where))
-            e.after = after
-            cond = self.c.resolve(e.truth(p.condition, a, path))
-            e.after = None
+            cond = rebuild(claim, partial(_after_step, after))
             fatal = and_(*(k.cond for k in tr.checks if k.fatal))
             bad = and_(tr.guard, fatal, there, not_(cond))
             if bad != FALSE:
                 cases.append(Case(tr.params + params, bad, n))
         return Target(tuple(cases))
+
+    def resolved(self, leaf: Param | Read) -> Expr:
+        if isinstance(leaf, Read) and leaf.var.name.startswith(OLD):
+            var = leaf.var
+            return as_old(self.c.resolve(Read(Var(var.name[len(OLD) :], var.index, var.sort, var.kind), leaf.index)))
+        return self.c.resolve(leaf)
+
+
+def _after_step(after: Store, leaf: Param | Read) -> Expr:
+    """A cell as a step leaves it, or, if marked as old, as the step found it."""
+    if isinstance(leaf, Param):
+        return leaf
+    var = leaf.var
+    if var.name.startswith(OLD):
+        return Read(Var(var.name[len(OLD) :], var.index, var.sort, var.kind), leaf.index)
+    return after.read(var, leaf.index)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -1059,11 +1147,17 @@ def _expressions(node: Node) -> Iterator[t.Expr]:
     match node.op:
         case flow.Load(_, ref):
             yield ref
-        case flow.Set(_, value):
+        case flow.Set(place, value):
             if value is not None:
                 yield value
+            yield place
         case flow.Branch(condition) | flow.Wait(condition):
             yield condition
+        case flow.Scramble(place):
+            yield place
+        case flow.Primitive(call):
+            yield call.place
+            yield from call.args
         case _:
             pass
 
@@ -1116,23 +1210,38 @@ def _assigned(s: t.Statement, a: Activation) -> Iterator[str]:
             pass
 
 
-def _guarded_reads(e: t.Expr, module: t.CheckedModule) -> Iterator[tuple[t.StateRef, tuple[t.Local, ...]]]:
-    """Reads of guarded state with the binders of the quantifiers around them."""
+def _versions(x: object, instance: Instance) -> Iterator[str]:
+    """The versions that a node or a part of it looks at."""
+    match x:
+        case t.BuiltinCall(name="snapshot", place=t.StateRef(state)):
+            yield state
+        case t.Changed(snapshot) if isinstance(snapshot.type, SnapshotType):
+            yield snapshot.type.state
+        case t.FnCall(fn):
+            yield from _versions(instance.routines[fn].value, instance)
+        case _:
+            pass
+    if isinstance(x, tuple):
+        for part in x:
+            yield from _versions(part, instance)
+    elif is_dataclass(x) and not isinstance(x, Span | t.Local):
+        for f in fields(x):
+            if f.name not in ("type", "span"):
+                yield from _versions(getattr(x, f.name), instance)
 
-    def visit(x: t.Expr, bound: tuple[t.Local, ...]) -> Iterator[tuple[t.StateRef, tuple[t.Local, ...]]]:
-        match x:
-            case t.StateRef(state):
-                if module.states[state].guard is not None:
-                    yield x, bound
-            case t.Quantified(_, binders):
-                bound = bound + binders
-            case t.FnCall(fn):
-                value = module.routines[fn].value
-                if value is not None:
-                    yield from ((r, bound) for r, _ in _guarded_reads(value, module) if not r.index)
-            case _:
-                pass
-        for child in subexpressions(x):
-            yield from visit(child, bound)
 
-    yield from visit(e, ())
+def _families(x: object, instance: Instance) -> Iterator[str]:
+    """The families of the assertions in a node or a part of it."""
+    match x:
+        case flow.Assertion() | t.Assert():
+            yield x.family
+        case t.Call(routine=routine):
+            yield from _families(instance.routines[routine].body, instance)
+        case tuple():
+            for part in x:
+                yield from _families(part, instance)
+        case flow.Inline() | t.Stmt():
+            for f in fields(x):
+                yield from _families(getattr(x, f.name), instance)
+        case _:
+            pass

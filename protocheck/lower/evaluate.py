@@ -15,6 +15,7 @@ from protocheck.ir.expr import (
     Op,
     Param,
     Quantifier,
+    Read,
     Var,
     VarKind,
     and_,
@@ -27,6 +28,7 @@ from protocheck.ir.expr import (
     not_,
     or_,
     quant,
+    rebuild,
     substitute,
     within,
 )
@@ -50,6 +52,7 @@ from protocheck.lower.values import (
     index_sorts,
     load,
     make_storage,
+    map_value,
     none_value,
     same,
     scalar,
@@ -92,6 +95,7 @@ class Path:
     calm: bool = True
     values: dict[int, Meaning] = field(default_factory=dict)
     turns: dict[int, int] = field(default_factory=dict)  # of loops over members that run within the step
+    bound: tuple[Param, ...] = ()  # names bound around the expression that is being evaluated
     visits: int = 0
 
     def copy(self) -> Path:
@@ -108,8 +112,13 @@ class Path:
             self.calm,
             dict(self.values),
             dict(self.turns),
+            self.bound,
             self.visits,
         )
+
+    def under_binders(self, binders: tuple[Param, ...]) -> Path:
+        """For what is evaluated below a binder: what it checks is not checked of this path."""
+        return Path(self.store, values=self.values, bound=self.bound + binders)
 
     def check(self, prop: str, cond: Expr, message: str, origin: Origin, fatal: bool, under: Expr) -> None:
         """Record that ``cond`` must be true here, given that no earlier fatal check failed."""
@@ -162,7 +171,8 @@ class Evaluator:
     held_mode: Callable[[str, str, tuple[Expr, ...], tuple[Expr, ...]], Expr]  # lock, class, instance, lock index
     place_test: Callable[[str, str, str, tuple[Expr, ...]], Expr]  # "at"|"in"|"finished", name, class, instance
     record: Callable[[Path, t.StateRef, tuple[Expr, ...], Value, Activation], None] | None = None
-    after: Store | None = None  # transition properties: the state after the step
+    look: Callable[[Path, str, tuple[Expr, ...]], None] | None = None
+    held_now: Callable[[str, str, tuple[Expr, ...], tuple[Expr, ...], Path], Expr] | None = None
 
     # -- small helpers
 
@@ -222,7 +232,7 @@ class Evaluator:
                 return self.local(local, a, p, under)
             case t.StateRef():
                 index = self.state_index(e, a, p, under)
-                got = load(self.states[e.state], index, self.store(p))
+                got = load(self.states[e.state], index, p.store)
                 if self.record is not None:
                     self.record(p, e, index, got, a)
                 return got
@@ -266,13 +276,11 @@ class Evaluator:
             case t.Changed(snapshot):
                 got = self.value(snapshot, a, p, under)
                 assert isinstance(got, RecordValue)
+                if self.look is not None and isinstance(snapshot.type, SnapshotType):
+                    self.look(p, snapshot.type.state, flatten(RecordValue(got.fields[1:])))
                 return not_(got.scalar(FRESH))
             case t.Old(body):
-                after, self.after = self.after, None
-                try:
-                    return self.value(body, a, p, under)
-                finally:
-                    self.after = after
+                return map_value(self.value(body, a, p, under), as_old)
             case t.AtLabel(thread, label):
                 return self.place_test("at", label, thread.thread, self.thread_index(thread, a, p, under))
             case t.InRegion(thread, region):
@@ -283,9 +291,6 @@ class Evaluator:
                 return self.held(e, a, p, under)
             case _:
                 assert_never(e)
-
-    def store(self, p: Path) -> Store:
-        return p.store if self.after is None else self.after
 
     def local(self, local: t.Local, a: Activation, p: Path, under: Expr) -> Value:
         if local.number in p.values:
@@ -299,7 +304,7 @@ class Evaluator:
             case Alias(expr, activation):
                 return self.value(expr, activation, p, under)
             case Slot():
-                return load(self.slot_storage(binding), self.own, self.store(p))
+                return load(self.slot_storage(binding), self.own, p.store)
             case _:
                 assert_never(binding)
 
@@ -414,11 +419,12 @@ class Evaluator:
                 mine = tuple(self.names.fresh(s, local.name) for s in index_sorts(local.type, self.instance))
                 binders += mine
                 p.values[local.number] = self.bundle(local.type, mine)
-        where = and_(*exist, self.truth(e.where, a, p, under) if e.where is not None else TRUE)
-        quiet = Path(p.store, values=p.values)
-        body = self.truth(e.body, a, quiet, TRUE)
+        there = and_(*exist)
+        quiet = p.under_binders(tuple(binders))
+        where = and_(there, self.truth(e.where, a, quiet, there) if e.where is not None else TRUE)
+        body = self.truth(e.body, a, quiet, where)
         for c in quiet.checks:
-            lifted = quant(Quantifier.FORALL, tuple(binders), implies(where, c.cond))
+            lifted = quant(Quantifier.FORALL, tuple(binders), c.cond)
             p.check(c.prop, lifted, c.message, c.origin, c.fatal, under)
         match e.kind:
             case Quantifier.FORALL:
@@ -449,7 +455,7 @@ class Evaluator:
     def held(self, e: t.Held, a: Activation, p: Path, under: Expr) -> Expr:
         index = self.index(e.lock.index, self.instance.module.locks[e.lock.lock].index, a, p, under)
         if e.lock.lock in self.flags:
-            return self.store(p).read(self.flags[e.lock.lock], index)
+            return p.store.read(self.flags[e.lock.lock], index)
         kind = self.instance.module.locks[e.lock.lock].kind
 
         def good(mode: Expr) -> Expr:
@@ -463,16 +469,37 @@ class Evaluator:
             mine = self.thread_index(e.by, a, p, under)
             if e.by.thread not in self.threads:
                 return FALSE
-            return good(self.held_mode(e.lock.lock, e.by.thread, mine, index))
+            return good(self.mode(e.lock.lock, e.by.thread, mine, index, p))
         if e.by_self:
-            return good(self.held_mode(e.lock.lock, self.own_class, self.own, index))
+            return good(self.mode(e.lock.lock, self.own_class, self.own, index, p))
         some = []
         for name in self.threads:
             bound, inside = self.thread_binder(name)
-            mode = self.held_mode(e.lock.lock, name, bound.params, index)
+            mode = self.mode(e.lock.lock, name, bound.params, index, p)
             if mode != Lit(HELD_NONE):
                 some.append(exists(bound.params, and_(inside, good(mode))))
         return or_(*some)
+
+
+    def mode(self, lock: str, name: str, who: tuple[Expr, ...], index: tuple[Expr, ...], p: Path) -> Expr:
+        """The mode in which an instance of thread ``name`` holds the lock instance, at this point of the path."""
+        if self.held_now is not None:
+            return self.held_now(lock, name, who, index, p)
+        return self.held_mode(lock, name, who, index)
+
+
+OLD = "#old:"
+
+
+def as_old(e: Expr) -> Expr:
+    """``e`` marked as speaking of the state before a step, for :func:`protocheck.lower.values.post`."""
+
+    def mark(leaf: Param | Read) -> Expr:
+        if isinstance(leaf, Param):
+            return leaf
+        return Read(Var(f"{OLD}{leaf.var.name}", leaf.var.index, leaf.var.sort, leaf.var.kind), leaf.index)
+
+    return rebuild(e, mark)
 
 
 def decided(e: Expr) -> Expr:

@@ -6,7 +6,7 @@ language (see ``is_step``) or none. Which nodes then make up a transition is dec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
@@ -16,8 +16,21 @@ from protocheck.lower.bounds import bounded_type
 from protocheck.lower.instance import Instance
 from protocheck.source import Origin, Span
 from protocheck.types import tree as t
-from protocheck.types.contention import ANY, Access, Contention, Form, HeldForm, form_of, has_retry, subexpressions
-from protocheck.types.types import BoolType, SetType, Type
+from protocheck.types.contention import (
+    ANY,
+    Access,
+    Contention,
+    Form,
+    HeldForm,
+    fn_values,
+    foreign,
+    form_of,
+    has_retry,
+    held_at_head,
+    released,
+    subexpressions,
+)
+from protocheck.types.types import BoolType, SetType, SnapshotType, Type
 
 # --------------------------------------------------------------------------------------------------------------------
 # Activations: what the names in a routine's body mean
@@ -29,6 +42,7 @@ class Slot:
 
     name: str
     type: Type
+    hidden: bool = False  # the compiler's own: traces need not show it
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +90,7 @@ class HeldNow:
     mode: str
     every: bool
     form: HeldForm
+    scope: int = 0  # which lock of which ``with`` this is; 0: taken by ``acquire``
 
 
 @dataclass(frozen=True)
@@ -135,6 +150,7 @@ class PickMember:
     visited: t.Local
     where: t.Expr | None
     domain: t.Expr | None
+    early: bool  # who is left cannot be changed by others, so the end of the loop need not wait for the next step
 
 
 @dataclass(frozen=True)
@@ -173,13 +189,14 @@ class Attempt:
 class Give:
     """``release``. No step. ``checked``: the structure of the code does not show that it is held.
 
-    ``every``: all instances of the array at once.
+    ``every``: all instances of the array at once. ``if_held``: the end of a ``with`` whose lock some way has released.
     """
 
     lock: t.LockRef
     mode: str
     checked: bool
     every: bool = False
+    if_held: bool = False
 
 
 @dataclass(frozen=True)
@@ -227,16 +244,28 @@ class Assertion:
 class MustHold:
     """A ``lock_misuse`` check: the condition over what the thread itself holds."""
 
-    condition: t.Held | None  # None: never true
+    condition: t.Expr
     message: str
 
 
 @dataclass(frozen=True)
+class MustNotHold:
+    """A ``lock_misuse`` check that no lock (``spinning``: none of a kind that spins) is held at ``what``."""
+
+    what: str
+    spinning: bool
+
+
+@dataclass(frozen=True)
 class GuardCheck:
-    """A ``lock_misuse`` check that the declared guard of a cell is held where the structure does not show it."""
+    """A ``lock_misuse`` check that the declared guard of a cell is held where the structure does not show it.
+
+    ``bound``: the names bound around the read, each with the condition of its quantifier; all cells are meant.
+    """
 
     ref: t.StateRef
     write: bool
+    bound: tuple[tuple[t.Local, t.Expr | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -324,6 +353,7 @@ NodeOp: TypeAlias = (
     | Wait
     | Assertion
     | MustHold
+    | MustNotHold
     | GuardCheck
     | Inline
     | Begin
@@ -364,7 +394,7 @@ class Graph:
     nodes: list[Node]
     slots: list[Slot]
     inexact: set[str]
-    outermost: int | None  # the Back node of the outermost loop
+    outermost: list[int]  # the Back nodes of outermost loops
     atomic_blocks: list[Span]
     loops: int
 
@@ -372,17 +402,19 @@ class Graph:
 @dataclass
 class _Loop:
     number: int
-    cleanup: int
-    breaks: list[tuple[Node, int]]
-    continues: list[tuple[Node, int]]
-    held: tuple[HeldNow, ...]
+    withs: int
+    held: tuple[HeldNow, ...]  # at the head
     retry: bool
+    outermost: bool
+    breaks: list[tuple[Node, int]] = field(default_factory=list)
+    continues: list[tuple[Node, int]] = field(default_factory=list)
+    held_at_break: list[tuple[HeldNow, ...]] = field(default_factory=list)
     head: Node | None = None
 
 
 @dataclass
 class _Call:
-    cleanup: int
+    withs: int
     exits: list[tuple[Node, int]]
     result: t.Local | None
     held_at_exit: list[tuple[HeldNow, ...]]
@@ -413,8 +445,7 @@ def mentions(module: t.CheckedModule) -> Mentions:
             case t.InRegion(_, region):
                 regions.add(region)
             case t.FnCall(fn):
-                value = module.routines[fn].value
-                if value is not None:
+                for value in fn_values(fn, module):
                     visit(value)
             case _:
                 pass
@@ -449,6 +480,7 @@ def init_flow(body: t.Block, instance: Instance, contention: Contention) -> Grap
     return builder.graph
 
 
+_CALLS = (t.Call, t.BuiltinCall, t.TryAcquire, t.Test)
 _LAZY = (Op.AND, Op.OR, Op.IMPLIES, Op.ITE)
 
 
@@ -467,14 +499,16 @@ class _Builder:
         self.mentioned = mentioned
         self.thread = thread
         self.merge = merge
-        self.graph = Graph(thread, [], [], set(), None, [], 0)
+        self.graph = Graph(thread, [], [], set(), [], [], 0)
         self.pending: list[tuple[Node, int]] = []
         self.alive = True
         self.held: tuple[HeldNow, ...] = ()
         self.depth = 0
         self.loops: list[_Loop] = []
         self.calls: list[_Call] = []
-        self.cleanup: list[HeldNow] = []
+        self.withs: list[HeldNow] = []
+        self.scopes = 0
+        self.maybe: set[int] = set()  # scopes of ``with`` locks that some way has released early
         self.labels: tuple[str, ...] = ()
         self.regions: tuple[str, ...] = ()
         self.crossing = ""
@@ -495,7 +529,25 @@ class _Builder:
             if self.thread is not None:
                 self.end_checks(root, end)
             self.emit(Finish(), root, end)
-            self.alive, self.pending = False, []
+            self.dead()
+        self.settle_assertions()
+
+    def settle_assertions(self) -> None:
+        """An assertion with ghost code in the same gap, up to the next step or choice, is evaluated at its place."""
+        nodes = self.graph.nodes
+        for node in nodes:
+            if not isinstance(node.op, Assertion) or not node.op.pending:
+                continue
+            work, seen = [s for s in node.succ if s >= 0], {node.number}
+            while work:
+                at = nodes[work.pop()]
+                if at.number in seen or is_step(at) or is_choice(at) or isinstance(at.op, Mark):
+                    continue
+                seen.add(at.number)
+                if isinstance(at.op, Inline) and at.op.ghost:
+                    node.op = Assertion(node.op.condition, node.op.message, node.op.family, False)
+                    break
+                work += [s for s in at.succ if s >= 0]
 
     def emit(self, op: NodeOp, a: Activation, span: Span, ways: int = 1) -> Node:
         """A node after all pending edges; its own edges become pending (in order of successors)."""
@@ -548,7 +600,7 @@ class _Builder:
                 name = f"{prefix}.{a.routine}.{local.name}"
             seen = self.names.get(name, 0)
             self.names[name] = seen + 1
-            known = Slot(name if not seen else f"{name}#{seen + 1}", local.type)
+            known = Slot(name if not seen else f"{name}#{seen + 1}", local.type, local.number < 0)
             self.slot_of[local.number] = known
             self.graph.slots.append(known)
         a.bindings[local.number] = known
@@ -631,7 +683,7 @@ class _Builder:
                 copy = self.local(f"{local.name}", e.type, a)
                 self.assign_local(copy, value, owner, a, e.span)
                 return t.LocalRef(copy, type=e.type, span=e.span)
-            case t.Apply(op, args) if op in _LAZY and any(self.touches_contended(x, a) for x in args[1:]):
+            case t.Apply(op, args) if op in _LAZY and any(self.happens(x, a) for x in args[1:]):
                 return self.short_circuit(e, a)
             case t.FnCall():
                 return self.function(e, a)
@@ -654,10 +706,8 @@ class _Builder:
         inner = Activation(e.fn, a.at(e.span))
         for param, arg in zip(routine.params, args, strict=True):
             self.pass_argument(param, arg, a, inner)
-        if not any(self.contended(r, False, inner) for r in state_refs(routine.value, self.module)):
-            for ref in state_refs(routine.value, self.module):
-                self.guard_bound(ref, inner)
-                self.touch()
+        if not self.happens(routine.value, inner):
+            self.touch()
             return call
         result = self.local(f"{e.fn.rsplit('.', 1)[-1]}", e.type, a)
         self.assign_local(result, self.pure(routine.value, inner), inner, a, e.span)
@@ -720,46 +770,89 @@ class _Builder:
             case t.Wrap(base):
                 return t.Wrap(self.pure(base, a), type=e.type, span=e.span)
             case t.Changed(snapshot):
-                return t.Changed(self.pure(snapshot, a), type=e.type, span=e.span)
+                return self.changed(t.Changed(self.pure(snapshot, a), type=e.type, span=e.span), a)
             case t.Quantified():
-                for ref in state_refs(e, self.module):
-                    self.guard_bound(ref, a)
-                    self.touch()
+                self.touch()
+                self.guard_all(e, a)
                 return e
             case _:
                 return e
 
-    def guard_bound(self, ref: t.StateRef, a: Activation) -> None:
-        """Reads below a quantifier are checked by what is held of unindexed locks only."""
-        declaration = self.module.states[ref.state]
-        if declaration.guard is None or declaration.ghost or ref.racy or self.thread is None:
-            return
-        if declaration.guard.read_any or self.shown(ref, False, a):
-            return
-        if all(not g.lock.index for g in declaration.guard.read):
-            self.emit(GuardCheck(ref, False), a, ref.span)
+    def changed(self, e: t.Changed, a: Activation) -> t.Expr:
+        """``changed(s)`` reads the version: where that is contended, in a step of its own."""
+        kind = e.snapshot.type
+        assert isinstance(kind, SnapshotType)
+        self.touch()
+        if not self.version_contended(kind, a):
+            return e
+        result = self.local("changed", BoolType(), a)
+        place = t.LocalRef(result, type=BoolType(), span=e.span)
+        self.emit(Set(place, e, True), a, e.span)
+        return place
 
-    def touches_contended(self, e: t.Expr, a: Activation) -> bool:
+    def version_contended(self, kind: SnapshotType, a: Activation) -> bool:
+        if self.depth > 0 or self.thread is None:
+            return False
+        anywhere = tuple(ANY for _ in kind.index)
+        access = Access(self.thread.name, kind.state, anywhere, False, self.held_forms())
+        return not self.merge or self.contention.contended(access)
+
+    def guard_all(self, e: t.Expr, a: Activation, bound: tuple[tuple[t.Local, t.Expr | None], ...] = ()) -> None:
+        """Guard checks for everything in ``e``, which is evaluated at once; names bound in it stand for all members."""
+        match e:
+            case t.StateRef(state):
+                declaration = self.module.states[state]
+                guard = declaration.guard
+                free = guard is None or guard.read_any or e.racy or declaration.ghost or self.thread is None
+                if not free and not self.shown(e, False, a):
+                    self.emit(GuardCheck(e, False, bound), a, e.span)
+            case t.Quantified(_, binders, where, body):
+                if where is not None:
+                    self.guard_all(where, a, (*bound, *((b, None) for b in binders)))
+                inner = (*((b, None) for b in binders[:-1]), (binders[-1], where))
+                self.guard_all(body, a, (*bound, *inner))
+                return
+            case _:
+                pass
+        for child in subexpressions(e):
+            self.guard_all(child, a, bound)
+
+    def happens(self, e: t.Expr, a: Activation) -> bool:
+        """Whether evaluating ``e`` is a step or needs a guard check: then it must not happen where it is not needed."""
         match e:
             case t.StateRef() if self.contended(e, False, a):
                 return True
+            case t.StateRef(state) if self.module.states[state].guard is not None and self.thread is not None:
+                guard = self.module.states[state].guard
+                assert guard is not None
+                if not guard.read_any and not e.racy and not self.shown(e, False, a):
+                    return True
             case t.LocalRef(local) if local.ref:
                 target, owner = self.resolve(e, a)
-                return not isinstance(target, t.LocalRef) and self.touches_contended(target, owner)
+                return not isinstance(target, t.LocalRef) and self.happens(target, owner)
+            case t.Changed(snapshot) if isinstance(snapshot.type, SnapshotType):
+                if self.version_contended(snapshot.type, a):
+                    return True
+            case t.FnCall(fn, args):
+                value = self.instance.routines[fn].value
+                inner = Activation(fn, None)
+                for param, arg in zip(self.instance.routines[fn].params, args, strict=True):
+                    inner.forms[param.number] = self.form(arg, a)
+                if value is not None and self.happens(value, inner):
+                    return True
             case _:
-                return any(self.touches_contended(x, a) for x in subexpressions(e))
+                pass
+        return any(self.happens(x, a) for x in subexpressions(e))
 
     # -- statements
 
     def block(self, b: t.Block, a: Activation) -> None:
-        for n, s in enumerate(b.body):
+        for s in b.body:
             if not self.alive:
                 return
-            following = next((x for x in b.body[n + 1 :] if not isinstance(x, t.Assert)), None)
-            follows_ghost = isinstance(following, t.Ghost)
-            self.statement(s, a, follows_ghost)
+            self.statement(s, a)
 
-    def statement(self, s: t.Statement, a: Activation, follows_ghost: bool = False) -> None:
+    def statement(self, s: t.Statement, a: Activation) -> None:
         outer = self.stmt_span
         if not isinstance(s, t.Block):
             self.stmt_span = None if isinstance(s, t.CallStmt) else s.span
@@ -769,10 +862,10 @@ class _Builder:
                 self.emit(Mark(), a, s.span)
             else:
                 self.labels = (*self.labels, s.label)
-        self.dispatch(s, a, follows_ghost)
+        self.dispatch(s, a)
         self.stmt_span = outer
 
-    def dispatch(self, s: t.Statement, a: Activation, follows_ghost: bool) -> None:
+    def dispatch(self, s: t.Statement, a: Activation) -> None:
         match s:
             case t.Declare(local, value):
                 self.declare(local, value, a, s.span)
@@ -784,6 +877,7 @@ class _Builder:
                 self.builtin(call, None, a, s.span)
             case t.Choose(local, where, otherwise):
                 self.slot(local, a)
+                self.at_once(where, a, (local,))
                 self.emit(Pick(local, where, otherwise is not None, s.span), a, s.span, 2 if otherwise else 1)
                 if otherwise is not None:
                     no = self.pending.pop()
@@ -802,19 +896,19 @@ class _Builder:
                 self.for_range(s, a)
             case t.Break():
                 loop = self.loops[-1]
-                self.unwind(loop.cleanup, a, s.span)
-                self.check_loop_held(loop)
+                self.unwind(loop.withs, a, s.span)
+                loop.held_at_break.append(self.held)
                 loop.breaks += self.pending
                 self.dead()
             case t.Continue():
                 loop = self.loops[-1]
-                self.unwind(loop.cleanup, a, s.span)
+                self.unwind(loop.withs, a, s.span)
                 self.check_loop_held(loop)
                 loop.continues += self.pending
                 self.dead()
             case t.Retry():
                 loop = self.loops[-1]
-                self.unwind(loop.cleanup, a, s.span)
+                self.unwind(loop.withs, a, s.span)
                 self.check_loop_held(loop)
                 again = self.emit(Again(loop.number), a, s.span)
                 assert loop.head is not None
@@ -833,17 +927,16 @@ class _Builder:
             case t.Ghost(body):
                 self.emit(Inline(body, True), a, s.span)
             case t.With(locks, body):
-                base = len(self.cleanup)
-                before = self.held
+                base = len(self.withs)
                 for lock, mode in locks:
-                    lock = self.lock_index(lock, a)
-                    self.acquire(lock, mode, a, lock.span)
-                    self.cleanup.append(self.held[-1])
+                    lock = self.lasting_index(lock, a)
+                    self.scopes += 1
+                    self.acquire(lock, mode, a, lock.span, self.scopes)
+                    self.withs.append(self.held[-1])
                 self.block(body, a)
                 if self.alive:
                     self.unwind(base, a, s.span)
-                del self.cleanup[base:]
-                self.held = before
+                del self.withs[base:]
             case t.Acquire(lock, mode, every):
                 self.touch()
                 if every:
@@ -854,13 +947,15 @@ class _Builder:
             case t.Release(lock, mode, every):
                 self.release(lock, mode, every, a, s.span)
             case t.Downgrade(lock):
+                lock = self.lock_index(lock, a)
                 found = self.find_held(lock, a)
                 self.emit(Lower(lock, found is None), a, s.span)
                 form = self.held_form(lock, "read", a)
                 if found is not None:
-                    self.held = tuple(HeldNow(lock, a, "read", False, form) if h is found else h for h in self.held)
+                    lower = HeldNow(found.lock, found.activation, "read", False, form, found.scope)
+                    self.held = tuple(lower if h is found else h for h in self.held)
                 else:
-                    self.graph.inexact.add(lock.lock)
+                    self.let_go(form)
             case t.Synchronize(lock):
                 self.touch()
                 self.sleeps(a, s.span, "synchronize")
@@ -870,20 +965,20 @@ class _Builder:
                 self.touch()
                 if not spin:
                     self.sleeps(a, s.span, "await")
-                if idle and self.held:
-                    names = ", ".join(dict.fromkeys(h.lock.lock for h in self.held))
-                    self.emit(MustHold(None, f"idle wait with {names} held"), a, s.span)
+                if idle:
+                    self.emit(MustNotHold("an idle wait", False), a, s.span)
+                self.at_once(condition, a)
+                self.at_once(unless, a)
                 self.emit(Wait(condition, idle, unless), a, s.span)
             case t.Assert(condition, message, family):
-                pending = self.depth == 0 and not self.held and not follows_ghost and self.thread is not None
+                pending = self.depth == 0 and not self.held and self.thread is not None
                 self.emit(Assertion(condition, message, family, pending), a, s.span)
             case t.RequiresHeld(held):
-                assert isinstance(held, t.Held)
-                self.emit(MustHold(held, f"{held.lock.lock} must be held here"), a, s.span)
+                for part in held.args if isinstance(held, t.Apply) and held.op is Op.AND else (held,):
+                    what = part.lock.lock if isinstance(part, t.Held) else " ".join(part.span.text.split())
+                    self.emit(MustHold(part, f"{what} must be held here"), a, s.span)
             case t.Region(name, body):
                 mark = name in self.mentioned.regions and self.depth == 0
-                if mark:
-                    self.emit(Mark(), a, s.span)
                 before_regions = self.regions
                 self.regions = (*before_regions, name)
                 if mark:
@@ -899,7 +994,8 @@ class _Builder:
                 self.dead()
             case t.Stop(thread, index):
                 self.touch()
-                self.emit(Freeze(thread, index), a, s.span)
+                at = None if index is None else tuple(self.pure(e, a) for e in index)
+                self.emit(Freeze(thread, at), a, s.span)
             case t.Bug(message):
                 self.emit(Crash(message), a, s.span, 0)
                 self.dead()
@@ -926,15 +1022,41 @@ class _Builder:
         self.pending, self.alive = ends, bool(ends)
         self.held = self.merge_held(held) if held else before
 
+    def at_once(self, e: t.Expr | None, a: Activation, bound: tuple[t.Local, ...] = ()) -> None:
+        """Before an expression that is evaluated at once: its guard checks."""
+        if e is not None and any(True for _ in state_refs(e, self.module)):
+            self.touch()
+            self.guard_all(e, a, tuple((b, None) for b in bound))
+
     def merge_held(self, ends: list[tuple[HeldNow, ...]]) -> tuple[HeldNow, ...]:
+        """What is held on every way; what is held on some only is known to the state alone from now on."""
         first = ends[0]
         for other in ends[1:]:
-            mine, theirs = [h.form for h in first], [h.form for h in other]
-            if mine != theirs:
-                self.graph.inexact.update(f.lock for f in mine if f not in theirs)
-                self.graph.inexact.update(f.lock for f in theirs if f not in mine)
-                first = tuple(h for h in first if h.form in theirs)
+            rest = [h.form for h in other]
+            kept, lost = [], []
+            for h in first:
+                if h.form in rest:
+                    rest.remove(h.form)
+                    kept.append(h)
+                else:
+                    lost.append(h)
+            lost += [h for h in other if h.form in rest]
+            self.lose(lost)
+            first = tuple(kept)
         return first
+
+    def lose(self, lost: Iterable[HeldNow]) -> None:
+        for h in lost:
+            self.graph.inexact.add(h.lock.lock)
+            if h.scope:
+                self.maybe.add(h.scope)
+
+    def let_go(self, form: HeldForm) -> None:
+        """A lock is given back that is not known to be held: nothing is certain any more about what it may be."""
+        self.graph.inexact.add(form.lock)
+        left = released(self.held_forms(), form)
+        self.lose(h for h in self.held if h.form not in left)
+        self.held = tuple(h for h in self.held if h.form in left)
 
     def check_loop_held(self, loop: _Loop) -> None:
         self.merge_held([loop.held, self.held])
@@ -1047,7 +1169,7 @@ class _Builder:
         self, condition: t.Rhs, then: t.Block, otherwise: t.Block | None, a: Activation, span: Span
     ) -> None:
         match condition:
-            case t.TryAcquire() | t.Test(call=t.TryAcquire()):
+            case t.TryAcquire() | t.Test(op=Op.NOT, call=t.TryAcquire()):
                 attempt = condition if isinstance(condition, t.TryAcquire) else condition.call
                 assert isinstance(attempt, t.TryAcquire)
                 lock = self.lock_index(attempt.lock, a)
@@ -1118,61 +1240,65 @@ class _Builder:
 
     # -- loops
 
-    def loop_of(self, body: t.Block) -> _Loop:
+    def enter_loop(self, s: t.While | t.ForEach | t.ForRange, a: Activation) -> _Loop:
+        """A loop begins here: of what is held only that counts which every turn finds held."""
+        if self.held and self.thread is not None:
+            sure = held_at_head(s, self.thread.name, self.held_forms(), a.forms, a.refs, self.module)
+            self.lose(h for h in self.held if h.form not in sure)
+            self.held = tuple(h for h in self.held if h.form in sure)
         self.graph.loops += 1
-        return _Loop(self.graph.loops, len(self.cleanup), [], [], self.held, has_retry(body))
-
-    def run_loop(self, loop: _Loop, body: t.Block, a: Activation, span: Span, head: Node) -> None:
-        """The turn of a loop from the pending edges, its back edge to ``head``; afterwards the loop is popped."""
-        self.block(body, a)
-        if self.alive:
-            self.check_loop_held(loop)
-        self.close_loop(loop, a, span, head)
+        return _Loop(self.graph.loops, len(self.withs), self.held, has_retry(s.body), not self.loops)
 
     def close_loop(self, loop: _Loop, a: Activation, span: Span, head: Node) -> None:
-        self.pending += loop.continues
-        self.alive = bool(self.pending)
+        """The back edge, from all that goes on to another turn."""
         if self.alive:
+            self.check_loop_held(loop)
+        self.pending += loop.continues
+        if self.pending:
             self.held = loop.held
-            outermost = len(self.loops) == 1 and not self.calls
-            back = self.emit(Back(loop.number, False), a, span)
-            back.succ[0] = head.number
-            if outermost and self.graph.outermost is None:
-                self.graph.outermost = back.number
-            self.loops.pop()
             touched = loop.number in self.touches and self.depth == 0 and self.thread is not None
-            if outermost and self.thread is not None and self.thread.kind is ThreadKind.ADVERSARY:
+            if loop.outermost and self.thread is not None and self.thread.kind is ThreadKind.ADVERSARY:
                 touched = False  # its calls are no loop of the author's: nothing lies between one and the next
-            back.op = Back(loop.number, touched)
-        else:
-            self.loops.pop()
-        self.pending, self.held = [], loop.held
+            back = self.emit(Back(loop.number, touched), a, span)
+            back.succ[0] = head.number
+            if loop.outermost:
+                self.graph.outermost.append(back.number)
+        self.loops.pop()
+
+    def leave_loop(self, loop: _Loop, exits: list[tuple[Node, int]], a: Activation, span: Span) -> None:
+        """Go on behind the loop, from ``exits`` at its head and from every ``break``."""
+        self.pending = exits + loop.breaks
+        self.alive = bool(self.pending)
+        if not self.alive:
+            return
+        before = tuple(h.form for h in loop.held)
+        held = self.merge_held([*([loop.held] if exits else []), *loop.held_at_break])
+        self.held = tuple(self.outside(h, set(), before) for h in held)
+        self.emit(Nop(), a, span)
+
+    def outside(self, h: HeldNow, passed: set[Form], before: tuple[HeldForm, ...]) -> HeldNow:
+        """``h`` behind the loop or call in which it was taken: locals in its index mean nothing there."""
+        form = foreign(h.form, passed, before)
+        return h if form == h.form else HeldNow(h.lock, h.activation, h.mode, h.every, form, h.scope)
 
     def while_(self, condition: t.Expr | None, body: t.Block, a: Activation, s: t.While) -> None:
-        if self.simple_loop(s, a):
-            self.emit(Inline(s, False), a, s.span)
-            return
-        loop = self.loop_of(body)
+        loop = self.enter_loop(s, a)
         head = self.emit(Head(loop.number) if loop.retry else Nop(), a, s.span)
         loop.head = head
         self.loops.append(loop)
         exits: list[tuple[Node, int]] = []
-        span = s.span
         self.stmt_span = None
         if condition is not None:
             self.emit(Branch(self.pure(condition, a)), a, condition.span, 2)
             exits.append(self.pending.pop())
-        self.run_loop(loop, body, a, span, head)
-        self.pending = exits + loop.breaks
-        self.alive = bool(self.pending)
-        if self.alive:
-            self.emit(Nop(), a, span)
+        self.block(body, a)
+        self.close_loop(loop, a, s.span, head)
+        self.leave_loop(loop, exits, a, s.span)
 
     def for_each(self, s: t.ForEach, a: Activation) -> None:
-        if self.simple_loop(s, a):
-            self.emit(Inline(s, False), a, s.span)
+        if self.whole_loop(s, a):
+            self.inline_loop(s, a)
             return
-        loop = self.loop_of(s.body)
         domain = None if s.domain is None else self.pure(s.domain, a)
         self.slot(s.local, a)
         visited = self.local(f"{s.local.name}.visited", _set_of(s.local.type), a)
@@ -1181,21 +1307,22 @@ class _Builder:
             copy = self.local(f"{s.local.name}.domain", domain.type, a)
             self.emit(Set(t.LocalRef(copy, type=copy.type, span=s.span), domain, False), a, s.span)
             domain = t.LocalRef(copy, type=copy.type, span=s.span)
-        head = self.emit(PickMember(s.local, visited, s.where, domain), a, s.span, 2)
-        loop.head = head
+        loop = self.enter_loop(s, a)
+        early = s.where is None or not self.happens(s.where, a)
         self.loops.append(loop)
+        self.at_once(s.where, a, (s.local,))
+        head = self.emit(PickMember(s.local, visited, s.where, domain, early), a, s.span, 2)
+        loop.head = head
         exit_ = self.pending.pop()
         self.stmt_span = None
-        self.run_loop(loop, s.body, a, s.span, head)
-        self.pending = [exit_, *loop.breaks]
-        self.alive = True
-        self.emit(Nop(), a, s.span)
+        self.block(s.body, a)
+        self.close_loop(loop, a, s.span, head)
+        self.leave_loop(loop, [exit_], a, s.span)
 
     def for_range(self, s: t.ForRange, a: Activation) -> None:
-        if self.simple_loop(s, a):
-            self.emit(Inline(s, False), a, s.span)
+        if self.whole_loop(s, a):
+            self.inline_loop(s, a)
             return
-        loop = self.loop_of(s.body)
         span = s.span
         self.slot(s.local, a)
         place = t.LocalRef(s.local, type=s.local.type, span=span)
@@ -1220,8 +1347,8 @@ class _Builder:
             self.emit(Set(place, next_, False), a, span)
             self.pending.append(no)
 
-        start = t.Apply(Op.SUB, (end, step), type=s.local.type, span=span) if s.down else first
-        guarded(start)
+        guarded(t.Apply(Op.SUB, (end, step), type=s.local.type, span=span) if s.down else first)
+        loop = self.enter_loop(s, a)
         head = self.emit(Branch(more), a, span, 2)
         loop.head = head
         self.loops.append(loop)
@@ -1237,9 +1364,12 @@ class _Builder:
             self.held = loop.held
             guarded(t.Apply(Op.SUB if s.down else Op.ADD, (place, step), type=s.local.type, span=span))
         self.close_loop(loop, a, span, head)
-        self.pending = [exit_, *loop.breaks]
-        self.alive = True
-        self.emit(Nop(), a, span)
+        self.leave_loop(loop, [exit_], a, span)
+
+    def inline_loop(self, s: t.ForEach | t.ForRange, a: Activation) -> None:
+        if touches_state(s, self.module):
+            self.touch()
+        self.emit(Inline(s, False), a, s.span)
 
     def kept(self, e: t.Expr, name: str, a: Activation, span: Span) -> t.Expr:
         if self.fixed(e, a):
@@ -1252,13 +1382,17 @@ class _Builder:
     def finite(self, e: t.Expr) -> Type:
         return bounded_type(e, self.instance)
 
-    def simple_loop(self, s: t.While | t.ForEach | t.ForRange, a: Activation) -> bool:
-        """Whether the loop is local work that can be executed as a whole: no step, no choice, no way out."""
-        if isinstance(s, t.While):
+    def whole_loop(self, s: t.ForEach | t.ForRange, a: Activation) -> bool:
+        """Whether the loop can be executed as a whole: no step, no choice, no way out.
+
+        A turn that touches shared state ends in a step (inside a step nothing does). Picking a member is a choice,
+        unless no turn can see another.
+        """
+        if not self.simple(s.body, a, {s.local.number}):
             return False
-        if isinstance(s, t.ForEach) and s.domain is not None:
-            return False
-        return self.simple(s.body, a, {s.local.number})
+        if isinstance(s, t.ForEach):
+            return s.domain is None and independent(s, self.module) and (s.where is None or self.plain(s.where, a))
+        return self.depth > 0 or self.thread is None or not touches_state(s, self.module)
 
     def simple(self, b: t.Block, a: Activation, bound: set[int]) -> bool:
         return all(self.simple_statement(s, a, bound) for s in b.body)
@@ -1268,16 +1402,16 @@ class _Builder:
             return False
         match s:
             case t.Declare(local, value):
-                if value is None or isinstance(value, t.Call | t.BuiltinCall | t.TryAcquire | t.Test) or local.mutable:
+                if value is None or isinstance(value, _CALLS) or local.mutable:
                     return False
                 bound.add(local.number)
                 return self.plain(value, a)
             case t.Assign(place, value):
-                if isinstance(value, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
+                if isinstance(value, _CALLS):
                     return False
                 return self.plain(value, a) and self.plain_place(place, a)
             case t.If(condition, then, otherwise):
-                if isinstance(condition, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
+                if isinstance(condition, _CALLS):
                     return False
                 return (
                     self.plain(condition, a)
@@ -1288,6 +1422,8 @@ class _Builder:
                 return self.simple(s, a, bound)
             case t.ForEach(local, where, body, None):
                 bound.add(local.number)
+                if not independent(s, self.module):
+                    return False
                 return (where is None or self.plain(where, a)) and self.simple(body, a, bound)
             case t.ForRange(local, first, end, step, _, body):
                 bound.add(local.number)
@@ -1345,7 +1481,8 @@ class _Builder:
         outer_span = self.stmt_span
         self.stmt_span = None
         inner = Activation(call.routine, a.at(call.span))
-        args = [x if p.ref else self.pure(x, a) for p, x in zip(routine.params, call.args, strict=True)]
+        pairs = zip(routine.params, call.args, strict=True)
+        args = [self.lasting_place(x, a) if p.ref else self.pure(x, a) for p, x in pairs]
         for param, arg in zip(routine.params, args, strict=True):
             self.pass_argument(param, arg, a, inner)
         if result is not None and result.number not in a.bindings:
@@ -1358,7 +1495,8 @@ class _Builder:
             self.touch()
             self.emit(Begin(), inner, call.span).span = outer_span or call.span
             self.depth += 1
-        frame = _Call(len(self.cleanup), [], result, [], a)
+        frame = _Call(len(self.withs), [], result, [], a)
+        before = self.held_forms()
         self.calls.append(frame)
         outer_loops, self.loops = self.loops, list(self.loops)
         base_loops = len(self.loops)
@@ -1371,7 +1509,8 @@ class _Builder:
         self.calls.pop()
         self.pending, self.alive = frame.exits, bool(frame.exits)
         if frame.held_at_exit:
-            self.held = self.merge_held(frame.held_at_exit)
+            passed = {self.form(x, a) for p, x in zip(routine.params, args, strict=True) if not p.ref}
+            self.held = tuple(self.outside(h, passed, before) for h in self.merge_held(frame.held_at_exit))
         if is_op:
             self.depth -= 1
         self.crossing = crossing
@@ -1420,7 +1559,8 @@ class _Builder:
     def return_(self, value: t.Rhs | None, a: Activation, span: Span) -> None:
         if not self.calls:
             self.unwind(0, a, span)
-            self.end_checks(a, span)
+            if self.thread is not None:
+                self.end_checks(a, span)
             self.emit(Finish(), a, span, 0)
             self.dead()
             return
@@ -1435,7 +1575,7 @@ class _Builder:
             self.builtin(value, None, a, span)
         elif value is not None and not isinstance(value, t.TryAcquire | t.Test):
             self.pure(value, a)
-        self.unwind(frame.cleanup, a, span)
+        self.unwind(frame.withs, a, span)
         frame.exits += self.pending
         frame.held_at_exit.append(self.held)
         self.dead()
@@ -1470,15 +1610,40 @@ class _Builder:
     def lock_index(self, lock: t.LockRef, a: Activation) -> t.LockRef:
         return t.LockRef(lock.lock, tuple(self.pure(i, a) for i in lock.index), lock.span)
 
+    def lasting_index(self, lock: t.LockRef, a: Activation) -> t.LockRef:
+        """The lock with an index that keeps its value up to the end of the ``with``."""
+        return t.LockRef(lock.lock, tuple(self.lasting(self.pure(i, a), a) for i in lock.index), lock.span)
+
+    def lasting(self, e: t.Expr, a: Activation) -> t.Expr:
+        if self.fixed(e, a) or self.held_still(e, a):
+            return e
+        self.hidden -= 1
+        copy = t.Local(self.hidden, "index", self.finite(e))
+        self.slot(copy, a)
+        place = t.LocalRef(copy, type=copy.type, span=e.span)
+        self.emit(Set(place, e, False), a, e.span)
+        return place
+
+    def lasting_place(self, e: t.Expr, a: Activation) -> t.Expr:
+        """What a ``ref`` argument stands for is decided when the call begins."""
+        match e:
+            case t.StateRef(state, index):
+                new = tuple(self.lasting(self.pure(i, a), a) for i in index)
+                return t.StateRef(state, new, e.racy, type=e.type, span=e.span)
+            case t.Field(base, name):
+                return t.Field(self.lasting_place(base, a), name, type=e.type, span=e.span)
+            case _:
+                return e
+
     def held_form(self, lock: t.LockRef, mode: str, a: Activation, every: bool = False) -> HeldForm:
         return HeldForm(lock.lock, tuple(self.form(i, a) for i in lock.index), mode, every)
 
-    def acquire(self, lock: t.LockRef, mode: str, a: Activation, span: Span) -> None:
+    def acquire(self, lock: t.LockRef, mode: str, a: Activation, span: Span, scope: int = 0) -> None:
         self.touch()
         if self.module.locks[lock.lock].kind in (LockKind.MUTEX, LockKind.RWSEM):
             self.sleeps(a, span, f"acquire of {lock.lock}")
         self.emit(Take(lock, mode), a, span)
-        self.held = (*self.held, HeldNow(lock, a, mode, False, self.held_form(lock, mode, a)))
+        self.held = (*self.held, HeldNow(lock, a, mode, False, self.held_form(lock, mode, a), scope))
 
     def acquire_every(self, lock: t.LockRef, mode: str, a: Activation, span: Span) -> None:
         """One acquire per instance of the array: in the order of a range, in any order of a scalarset."""
@@ -1499,7 +1664,7 @@ class _Builder:
             local = self.local(f"{lock.lock.rsplit('.', 1)[-1]}.i{n}", type_, a)
             visited = self.local(f"{lock.lock.rsplit('.', 1)[-1]}.visited{n}", _set_of(type_), a)
             self.emit(Set(t.LocalRef(visited, type=visited.type, span=span), None, False), a, span)
-            head = self.emit(PickMember(local, visited, None, None), a, span, 2)
+            head = self.emit(PickMember(local, visited, None, None, True), a, span, 2)
             self.pending = [(head, 0)]
             heads.append((head, head))
             index.append(t.LocalRef(local, type=type_, span=span))
@@ -1525,37 +1690,35 @@ class _Builder:
             self.emit(Give(self.lock_index(lock, a), "", False), a, span)
             return
         if every:
-            kept = tuple(h for h in self.held if not (h.every and h.lock.lock == lock.lock))
-            self.emit(Give(lock, mode, len(kept) == len(self.held), True), a, span)
-            self.held = kept
+            known = any(h.every and h.lock.lock == lock.lock for h in self.held)
+            self.emit(Give(lock, mode, not known, True), a, span)
+            self.held = tuple(h for h in self.held if h.lock.lock != lock.lock)
             return
         lock = self.lock_index(lock, a)
         found = self.find_held(lock, a)
         wrong = found is None or (mode not in ("", found.mode))
-        if found is None:
-            self.graph.inexact.add(lock.lock)
         self.emit(Give(lock, mode, wrong), a, span)
-        if found is not None:
+        if found is None:
+            self.let_go(self.held_form(lock, mode, a))
+        else:
             self.held = tuple(h for h in self.held if h is not found)
-            self.cleanup = [h for h in self.cleanup if h is not found]
 
     def unwind(self, base: int, a: Activation, span: Span) -> None:
-        """Release, in reverse, what ``with`` blocks hold above ``base``; the blocks themselves stay open."""
-        for h in reversed(self.cleanup[base:]):
-            node = self.emit(Give(h.lock, h.mode, False), h.activation, h.lock.span)
-            node.span = h.lock.span
-            self.held = tuple(x for x in self.held if x is not h)
+        """Release, in reverse, what ``with`` blocks above ``base`` still hold; the blocks themselves stay open."""
+        for taken in reversed(self.withs[base:]):
+            now = next((h for h in self.held if h.scope == taken.scope), None)
+            if now is None and taken.scope not in self.maybe:
+                continue
+            op = Give(taken.lock, now.mode if now is not None else "", False, if_held=now is None)
+            node = self.emit(op, taken.activation, taken.lock.span)
+            node.span = taken.lock.span
+            self.held = tuple(h for h in self.held if h is not now)
 
     def sleeps(self, a: Activation, span: Span, what: str) -> None:
-        for h in self.held:
-            if self.module.locks[h.lock.lock].kind in (LockKind.SPINLOCK, LockKind.RWLOCK):
-                self.emit(MustHold(None, f"{what} may sleep while the spinning lock {h.lock.lock} is held"), a, span)
-                return
+        self.emit(MustNotHold(what, True), a, span)
 
     def end_checks(self, a: Activation, span: Span) -> None:
-        if self.held:
-            names = ", ".join(dict.fromkeys(h.lock.lock for h in self.held))
-            self.emit(MustHold(None, f"the thread ends with {names} held"), a, span)
+        self.emit(MustNotHold("the end of the thread", False), a, span)
 
 
 def _set_of(type_: Type) -> Type:
@@ -1611,6 +1774,145 @@ def state_refs(e: t.Expr, module: t.CheckedModule) -> Iterator[t.StateRef]:
             value = module.routines[x.fn].value
             if value is not None:
                 yield from state_refs(value, module)
+
+
+def touches_state(s: t.ForEach | t.ForRange, module: t.CheckedModule) -> bool:
+    """Whether a turn of the loop (whose body :meth:`_Builder.simple` accepts) touches shared state."""
+    refs: list[t.StateRef] = []
+
+    def expression(e: t.Expr | None) -> None:
+        if e is not None:
+            refs.extend(state_refs(e, module))
+
+    def visit(x: t.Statement) -> None:
+        match x:
+            case t.Block(body):
+                for inner in body:
+                    visit(inner)
+            case t.Declare(_, value) if value is not None and not isinstance(value, _CALLS):
+                expression(value)
+            case t.Assign(place, value) if not isinstance(value, _CALLS):
+                expression(place)
+                expression(value)
+            case t.If(condition, then, otherwise) if not isinstance(condition, _CALLS):
+                expression(condition)
+                visit(then)
+                if otherwise is not None:
+                    visit(otherwise)
+            case t.ForEach(_, where, body):
+                expression(where)
+                visit(body)
+            case t.ForRange(_, first, end, step, _, body):
+                for e in (first, end, step):
+                    expression(e)
+                visit(body)
+            case _:
+                pass
+
+    visit(s.body)
+    if isinstance(s, t.ForEach):
+        expression(s.where)
+    return any(not module.states[r.state].ghost for r in refs)
+
+
+def independent(s: t.ForEach, module: t.CheckedModule) -> bool:
+    """Whether no turn can see another: each writes only cells indexed by its own member, and reads of what is written
+    are at that member too; no local of outside is assigned, and there is no way out."""
+    return _Turns(module, {s.local.number}).independent(s)
+
+
+class _Turns:
+    """What the turns of a loop over members write and read; ``members`` are the locals that stand for the member."""
+
+    def __init__(self, module: t.CheckedModule, members: set[int]) -> None:
+        self.module = module
+        self.members = members
+        self.written: set[str] = set()
+        self.foreign: set[str] = set()  # states read at other cells than the turn's own
+        self.declared: set[int] = set()
+
+    def independent(self, s: t.ForEach) -> bool:
+        self.expression(s.where)
+        return self.statement(s.body, False) and not self.foreign & self.written
+
+    def own(self, ref: t.StateRef) -> bool:
+        return any(isinstance(i, t.LocalRef) and i.local.number in self.members for i in ref.index)
+
+    def expression(self, e: t.Expr | None) -> None:
+        for x in walk(e) if e is not None else ():
+            if isinstance(x, t.StateRef) and not self.own(x):
+                self.foreign.add(x.state)
+            elif isinstance(x, t.FnCall):
+                value = self.module.routines[x.fn].value
+                if value is not None:
+                    self.foreign.update(r.state for r in state_refs(value, self.module))
+
+    def right(self, value: t.Rhs | None) -> bool:
+        match value:
+            case None:
+                return True
+            case t.Call():
+                return self.call(value)
+            case t.BuiltinCall() | t.TryAcquire() | t.Test():
+                return False
+            case _:
+                self.expression(value)
+                return True
+
+    def call(self, call: t.Call) -> bool:
+        routine = self.module.routines[call.routine]
+        if not routine.ghost or routine.body is None or any(p.ref for p in routine.params):
+            return False
+        mine = set()
+        for param, arg in zip(routine.params, call.args, strict=True):
+            self.expression(arg)
+            if isinstance(arg, t.LocalRef) and arg.local.number in self.members:
+                mine.add(param.number)
+        self.members |= mine
+        self.declared |= {p.number for p in routine.params}
+        result = self.statement(routine.body, True)
+        self.members -= mine
+        return result
+
+    def statement(self, s: t.Statement, called: bool) -> bool:
+        match s:
+            case t.Block(inner) | t.Ghost(t.Block(inner)):
+                return all(self.statement(x, called) for x in inner)
+            case t.Declare(local, value):
+                self.declared.add(local.number)
+                return self.right(value)
+            case t.CallStmt(call):
+                return self.call(call)
+            case t.Assign(place, value):
+                target: t.Expr = place
+                while isinstance(target, t.Field):
+                    target = target.base
+                if not self.right(value):
+                    return False
+                if isinstance(target, t.StateRef):
+                    for i in target.index:
+                        self.expression(i)
+                    self.written.add(target.state)
+                    return self.own(target)
+                return isinstance(target, t.LocalRef) and target.local.number in self.declared
+            case t.If(condition, then, otherwise):
+                known = self.right(condition)
+                return known and self.statement(then, called) and (
+                    otherwise is None or self.statement(otherwise, called)
+                )
+            case t.ForEach(_, where, body, domain):
+                self.expression(where)
+                self.expression(domain)
+                return self.statement(body, called)
+            case t.Return(value):
+                return called and self.right(value)
+            case t.Assert(condition):
+                self.expression(condition)
+                return True
+            case t.Skip():
+                return True
+            case _:
+                return False
 
 
 def is_step(node: Node) -> bool:

@@ -136,6 +136,9 @@ def _uses(node: Node) -> Iterator[Slot]:
         case flow.Take(lock) | flow.Attempt(lock) | flow.Give(lock) | flow.Lower(lock):
             for e in lock.index:
                 yield from _slots(e, a)
+            for h in node.held:
+                for e in h.lock.index if h.lock.lock == lock.lock and not h.every else ():
+                    yield from _slots(e, h.activation)
         case flow.SyncBegin(lock) | flow.SyncEnd(lock):
             for e in lock.index:
                 yield from _slots(e, a)
@@ -144,10 +147,12 @@ def _uses(node: Node) -> Iterator[Slot]:
             if unless is not None:
                 yield from _slots(unless, a)
         case flow.MustHold(condition):
-            if condition is not None:
-                yield from _slots(condition, a)
-        case flow.GuardCheck(ref):
+            yield from _slots(condition, a)
+        case flow.GuardCheck(ref, _, bound):
             yield from _slots(ref, a)
+            for _, where in bound:
+                if where is not None:
+                    yield from _slots(where, a)
         case flow.Inline(statement):
             yield from _statement(statement, a)
         case flow.Freeze(_, index):

@@ -96,6 +96,19 @@ CHOICE_OF_SET = Rule(
 Mend: choose the members one by one in a loop, or choose one member where one is enough.
 """,
 )
+ORDER_OF_MEMBERS = Rule(
+    "order-of-members",
+    "ghost code visits the members of a scalarset in an order that matters",
+    """\
+# order-of-members
+
+Members of a scalarset are interchangeable, so they have no order. A `for` over them in real code picks the next member
+as a choice. Ghost code makes no choices, so its loops may only do what comes out the same in every order: each turn
+writes cells indexed by its own member, and of what the loop writes it reads only those.
+
+Mend: write only the member's own cells, or compute the value with `forall`, `exists` or `count`.
+""",
+)
 INITIAL_OUT_OF_RANGE = Rule(
     "initial-out-of-range",
     "with these parameters a variable begins outside of its range",
@@ -118,5 +131,6 @@ LOWER_RULES = (
     ENDLESS_STEP,
     TOO_MANY_PATHS,
     CHOICE_OF_SET,
+    ORDER_OF_MEMBERS,
     INITIAL_OUT_OF_RANGE,
 )

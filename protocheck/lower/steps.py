@@ -35,14 +35,15 @@ from protocheck.ir.expr import (
     ne,
     not_,
     or_,
+    parameters,
     within,
 )
 from protocheck.ir.sorts import BOOL, ScalarSort, Sort, size_of, values_of
 from protocheck.ir.system import HELD_NONE, HELD_READ, HELD_WRITE, Act, LockEvent, LockKind
 from protocheck.lower import flow
 from protocheck.lower.evaluate import Evaluator, Path, ThreadInstance, decided
-from protocheck.lower.flow import Activation, Alias, Graph, Node, Slot, is_choice, is_step, walk
-from protocheck.lower.rules import CHOICE_OF_SET, ENDLESS_STEP, TOO_MANY_PATHS
+from protocheck.lower.flow import Activation, Alias, Graph, Node, Slot, independent, is_choice, is_step
+from protocheck.lower.rules import CHOICE_OF_SET, ENDLESS_STEP, ORDER_OF_MEMBERS, TOO_MANY_PATHS
 from protocheck.lower.values import (
     FRESH,
     RecordShape,
@@ -96,13 +97,33 @@ class RawTransition:
 
 @dataclass(frozen=True, eq=False)
 class ReadSite:
-    """What a turn of a loop with ``retry`` read: valid flag, index and value, kept in the state."""
+    """What a turn of a loop with ``retry`` read: valid flag, index and value, kept in the state.
+
+    A read below a quantifier is kept for each value of the bound names: ``bound`` are their sorts.
+    """
 
     loop: int
     state: str
     valid: Storage
     index: tuple[Storage, ...]
     value: Storage
+    bound: tuple[Sort, ...]
+
+    def kept(self) -> tuple[Storage, ...]:
+        return (self.valid, *self.index, self.value)
+
+
+@dataclass(frozen=True, eq=False)
+class VersionSite:
+    """A version that a turn of a loop with ``retry`` looked at: a snapshot of its own says if it was bumped since."""
+
+    loop: int
+    version: str
+    valid: Storage
+    snapshot: Storage
+
+    def kept(self) -> tuple[Storage, ...]:
+        return (self.valid, self.snapshot)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +136,12 @@ class TrySite:
     valid: Storage
     index: tuple[Storage, ...]
 
+    def kept(self) -> tuple[Storage, ...]:
+        return (self.valid, *self.index)
+
+
+Site: TypeAlias = ReadSite | TrySite | VersionSite
+
 
 @dataclass
 class Shared:
@@ -125,6 +152,7 @@ class Shared:
     queued: Callable[[str, str], Var]
     explicit: set[tuple[str, str]]  # (lock, class) whose mode is a variable of its own
     snapshots: dict[str, list[Storage]]  # version -> where snapshots of it are kept
+    looks: dict[tuple[str, int, int, str], VersionSite]  # class, loop, node, version
     pending_sync: Callable[[str, str, str], Var]  # lock, waiting class, reading class
     syncers: dict[str, tuple[str, ...]]  # srcu lock -> classes that synchronize
     stopped: dict[str, Var]
@@ -144,9 +172,10 @@ class ThreadSteps:
     keys: list[Key] = field(default_factory=list)
     transitions: list[RawTransition] = field(default_factory=list)
     rest: set[Key] = field(default_factory=set)
-    sites: list[ReadSite | TrySite] = field(default_factory=list)
+    sites: list[Site] = field(default_factory=list)
     impure: dict[int, Storage] = field(default_factory=dict)
-    seen_of: dict[tuple[object, ...], ReadSite | TrySite] = field(default_factory=dict)
+    seen_of: dict[tuple[object, ...], Site] = field(default_factory=dict)
+    stuck: set[Key] = field(default_factory=set)  # locations with a way on that is known to be blocked for ever
 
 
 class Stepper:
@@ -162,42 +191,100 @@ class Stepper:
         self.name = evaluator.own_class
         self.result = ThreadSteps(self.name, graph)
         self.loops: tuple[int, ...] = ()
-        self.site_node = 0
+        self.key = Key(0)
+        self.node = graph.nodes[0]
         self.site_count = 0
+        evaluator.held_now = self.held_now
+        if graph.thread is not None:
+            evaluator.record = self.record
+            evaluator.look = self.look
 
     # -- exploration
 
     def run(self) -> ThreadSteps:
         """All transitions of the thread."""
+        self.explore()
+        if self.result.impure:  # a turn forgets what any turn reads, so everything that is read must be known first
+            self.result.keys.clear()
+            self.result.transitions.clear()
+            self.explore()
+        return self.result
+
+    def explore(self) -> None:
         start = Key(self.first(0))
         queue = [start]
         self.result.keys.append(start)
-        thread = self.graph.thread
-        if thread is not None and self.graph.outermost is not None:
-            head = self.graph.nodes[self.graph.outermost].succ[0]
-            if self.first(head) == start.node:
-                self.result.rest.add(start)
+        known = {start}
+        turns = self.turns()
+        if self.graph.nodes[0].number in turns:
+            self.result.rest.add(start)
         while queue:
             key = queue.pop(0)
             for raw in self.from_location(key):
                 self.result.transitions.append(raw)
-                if isinstance(raw.action.op, flow.Back) and raw.action.number == self.graph.outermost:
+                back = isinstance(raw.action.op, flow.Back) and raw.action.number in self.graph.outermost
+                if back and raw.target.node in turns:
                     self.result.rest.add(raw.target)
-                if raw.target != END and raw.target not in self.result.keys:
+                if raw.target != END and raw.target not in known:
+                    known.add(raw.target)
                     self.result.keys.append(raw.target)
                     queue.append(raw.target)
-        return self.result
+
+    def turns(self) -> set[int]:
+        """The nodes before the first step of a turn of an outermost loop, or of the way to such a loop."""
+        found: set[int] = set()
+        for back in self.graph.outermost:
+            head = self.graph.nodes[back].succ[0]
+            work = [head]
+            inside = {head}
+            while work:
+                node = self.graph.nodes[work.pop()]
+                if is_step(node):
+                    continue
+                for n in node.succ:
+                    if n >= 0 and n not in inside and self.reaches(n, back):
+                        inside.add(n)
+                        work.append(n)
+            found |= inside
+            at = 0
+            before = {0}
+            while not is_step(self.graph.nodes[at]) and len(self.graph.nodes[at].succ) == 1 and at != head:
+                at = self.graph.nodes[at].succ[0]
+                before.add(at)
+            if at == head:
+                found |= before
+        return found
+
+    def reaches(self, number: int, goal: int) -> bool:
+        work, seen = [number], {number}
+        while work:
+            at = work.pop()
+            if at == goal:
+                return True
+            for n in self.graph.nodes[at].succ:
+                if n >= 0 and n not in seen:
+                    seen.add(n)
+                    work.append(n)
+        return False
 
     def first(self, number: int) -> int:
         """The first node from ``number`` on that does something."""
         seen = set()
-        while number not in seen and isinstance(self.graph.nodes[number].op, flow.Nop | flow.Head):
+        while number not in seen and self.nothing(self.graph.nodes[number]):
             seen.add(number)
             number = self.graph.nodes[number].succ[0]
         return number
 
+    def nothing(self, node: Node) -> bool:
+        if isinstance(node.op, flow.MustNotHold):
+            quiet = Path()
+            self.not_held(node.op, node, quiet)
+            return not quiet.checks
+        return isinstance(node.op, flow.Nop | flow.Head)
+
     def from_location(self, key: Key) -> Iterator[RawTransition]:
         """The transitions from ``key``, in the order of the source."""
+        self.key = key
         stack: list[Item] = [(Path(), key.node, False, None)]
         count = 0
         waiting = key.waiting
@@ -209,7 +296,7 @@ class Stepper:
                 headline = "this loop takes no step and does not end"
                 raise ModelError([Diagnostic(ENDLESS_STEP, headline, (Label(node.origin.span),))])
             if acted and self.stops(node):
-                if isinstance(node.op, flow.PickMember) and node.depth == 0:
+                if isinstance(node.op, flow.PickMember) and node.op.early:
                     yield from self.stop_at_head(path, node, key, action, stack)
                 else:
                     assert action is not None
@@ -247,6 +334,7 @@ class Stepper:
     ) -> Iterator[RawTransition]:
         """At the head of a ``for`` the end is no choice: with no member left the path goes on behind the loop."""
         assert action is not None
+        self.node, self.loops = node, node.loops
         left = self.members_left(path, node)
         if left != FALSE:
             stay = path.copy()
@@ -286,6 +374,8 @@ class Stepper:
         """Add ``cond`` to the path; False if it cannot be."""
         decided_ = self.known(path, cond)
         if decided_ is False:
+            if blocking:
+                self.result.stuck.add(self.key)
             return False
         if decided_ is None:
             path.guard = (*path.guard, cond)
@@ -392,44 +482,57 @@ class Stepper:
         if not self.loops or self.module.states[ref.state].ghost:
             return
         self.site_count += 1
+        used = tuple(q for q in p.bound if any(q in parameters(i) for i in index))
         for loop in self.loops:
-            key: tuple[object, ...] = (loop, self.site_node, self.site_count, ref.state)
+            key: tuple[object, ...] = (loop, self.node.number, self.site_count, ref.state)
             site = self.result.seen_of.get(key)
             if site is None:
                 declaration = self.module.states[ref.state]
-                sorts = tuple(q.sort for q in self.own)
+                bound = tuple(q.sort for q in used)
+                sorts = (*(q.sort for q in self.own), *bound)
                 base = f"{self.name}.loop{loop}.seen{len(self.result.sites)}"
-
-                def keep(name: str, shape: Shape, sorts: tuple[Sort, ...] = sorts, base: str = base) -> Storage:
-                    return make_storage(f"{base}.{name}", sorts, shape, VarKind.HIDDEN)
-
                 cells = [s for b in declaration.binders for s in index_sorts(b.type, self.e.instance)]
-                at = tuple(keep(f"at{n}", ScalarShape(s)) for n, s in enumerate(cells))
-                shape = shape_of(declaration.type, self.e.instance)
-                site = ReadSite(loop, ref.state, keep("is", ScalarShape(BOOL)), at, keep("value", shape))
-                self.result.seen_of[key] = site
-                self.result.sites.append(site)
+                at = tuple(self.hidden(f"{base}.at{n}", ScalarShape(s), sorts) for n, s in enumerate(cells))
+                kept = self.hidden(f"{base}.value", shape_of(declaration.type, self.e.instance), sorts)
+                site = ReadSite(loop, ref.state, self.hidden(f"{base}.is", ScalarShape(BOOL)), at, kept, bound)
+                self.remember(key, site)
             assert isinstance(site, ReadSite)
+            where = self.own + used
             save(site.valid, self.own, TRUE, p.store, self.e.fresh)
             for s, i in zip(site.index, index, strict=True):
-                save(s, self.own, i, p.store, self.e.fresh)
-            save(site.value, self.own, value, p.store, self.e.fresh)
+                save(s, where, i, p.store, self.e.fresh, used)
+            save(site.value, where, value, p.store, self.e.fresh, used)
+
+    def hidden(self, name: str, shape: Shape, sorts: tuple[Sort, ...] | None = None) -> Storage:
+        own = tuple(q.sort for q in self.own)
+        return make_storage(name, own if sorts is None else sorts, shape, VarKind.HIDDEN)
+
+    def remember(self, key: tuple[object, ...], site: Site) -> None:
+        self.result.seen_of[key] = site
+        self.result.sites.append(site)
+
+    def look(self, p: Path, version: str, index: tuple[Expr, ...]) -> None:
+        """The turn looks at a version."""
+        for loop in self.loops:
+            site = self.shared.looks[self.name, loop, self.node.number, version]
+            if site not in self.result.sites:
+                self.remember((loop, self.node.number, version), site)
+            save(site.valid, self.own, TRUE, p.store, self.e.fresh)
+            save(site.snapshot.part(FRESH), self.own, TRUE, p.store, self.e.fresh)
+            parts = [v for n, s in site.snapshot.parts if n != FRESH for v in s.vars()]
+            for v, i in zip(parts, index, strict=True):
+                p.store.write(v, Write(self.own, i))
 
     def record_try(self, p: Path, lock: str, mode: str, index: tuple[Expr, ...]) -> None:
         for loop in self.loops:
-            key: tuple[object, ...] = (loop, self.site_node, lock, mode)
+            key: tuple[object, ...] = (loop, self.node.number, lock, mode)
             site = self.result.seen_of.get(key)
             if site is None:
-                sorts = tuple(q.sort for q in self.own)
                 base = f"{self.name}.loop{loop}.seen{len(self.result.sites)}"
                 cells = [s for i in self.module.locks[lock].index for s in index_sorts(i, self.e.instance)]
-                at = tuple(
-                    make_storage(f"{base}.at{n}", sorts, ScalarShape(s), VarKind.HIDDEN) for n, s in enumerate(cells)
-                )
-                valid = make_storage(f"{base}.is", sorts, ScalarShape(BOOL), VarKind.HIDDEN)
-                site = TrySite(loop, lock, mode, valid, at)
-                self.result.seen_of[key] = site
-                self.result.sites.append(site)
+                at = tuple(self.hidden(f"{base}.at{n}", ScalarShape(s)) for n, s in enumerate(cells))
+                site = TrySite(loop, lock, mode, self.hidden(f"{base}.is", ScalarShape(BOOL)), at)
+                self.remember(key, site)
             assert isinstance(site, TrySite)
             save(site.valid, self.own, TRUE, p.store, self.e.fresh)
             for s, i in zip(site.index, index, strict=True):
@@ -447,21 +550,46 @@ class Stepper:
             if site.loop != loop:
                 continue
             valid = scalar(load(site.valid, self.own, store))
-            index = tuple(scalar(load(s, self.own, store)) for s in site.index)
             match site:
                 case ReadSite():
+                    binders = tuple(self.e.fresh(x) for x in site.bound)
+                    where = self.own + binders
+                    index = tuple(scalar(load(s, where, store)) for s in site.index)
                     now = load(self.e.states[site.state], index, store)
-                    then = load(site.value, self.own, store)
-                    parts.append(and_(valid, not_(_equal(now, then, self.e))))
+                    then = load(site.value, where, store)
+                    parts.append(and_(valid, exists(binders, not_(same(now, then, self.e.fresh)))))
                 case TrySite():
-                    parts.append(and_(valid, self.grantable(site.lock, site.mode, index)))
+                    index = tuple(scalar(load(s, self.own, store)) for s in site.index)
+                    parts.append(and_(valid, self.grantable(site.lock, site.mode, index, None)))
+                case VersionSite():
+                    fresh = scalar(load(site.snapshot.part(FRESH), self.own, store))
+                    parts.append(and_(valid, not_(fresh)))
                 case _:
                     assert_never(site)
         return or_(*parts)
 
     # -- locks
 
-    def conflicting(self, lock: str, mode: str, index: tuple[Expr, ...]) -> Expr:
+    def held_now(self, lock: str, name: str, who: tuple[Expr, ...], index: tuple[Expr, ...], p: Path | None) -> Expr:
+        """The mode in which an instance of class ``name`` holds the lock now: the thread itself as of this point."""
+        before = self.e.held_mode(lock, name, who, index)
+        if name != self.name or p is None:
+            return before
+        if (lock, name) in self.shared.explicit:
+            return p.store.read(self.shared.mode(lock, name), who + index)
+        now = self.level(lock, self.node)
+        if now == self.level(lock, self.graph.nodes[self.key.node]) and who != self.own:
+            return before
+        return ite(and_(*map(eq, who, self.own)), Lit(now), before)
+
+    def level(self, lock: str, node: Node) -> int:
+        """The mode in which the code at ``node`` holds a lock without instances, known from its structure."""
+        held = [h.mode for h in node.held if h.lock.lock == lock]
+        if not held:
+            return HELD_NONE
+        return HELD_READ if all(m == "read" for m in held) else HELD_WRITE
+
+    def conflicting(self, lock: str, mode: str, index: tuple[Expr, ...], p: Path | None) -> Expr:
         """Whether anybody (the thread itself included) holds the instance in a mode that excludes ``mode``."""
         kind = self.module.locks[lock].kind
         if kind is LockKind.SRCU:
@@ -469,7 +597,7 @@ class Stepper:
         parts = []
         for name in self.shared.holders.get(lock, ()):
             bound, inside = self.e.thread_binder(name)
-            held = self.e.held_mode(lock, name, bound.params, index)
+            held = self.held_now(lock, name, bound.params, index, p)
             if mode == "read" and kind in (LockKind.RWLOCK, LockKind.RWSEM):
                 bad = eq(held, Lit(HELD_WRITE))
             else:
@@ -477,11 +605,11 @@ class Stepper:
             parts.append(exists(bound.params, and_(inside, bad)))
         return or_(*parts)
 
-    def anyone(self, lock: str, index: tuple[Expr, ...]) -> Expr:
+    def anyone(self, lock: str, index: tuple[Expr, ...], p: Path | None) -> Expr:
         parts = []
         for name in self.shared.holders.get(lock, ()):
             bound, inside = self.e.thread_binder(name)
-            held = ne(self.e.held_mode(lock, name, bound.params, index), Lit(HELD_NONE))
+            held = ne(self.held_now(lock, name, bound.params, index, p), Lit(HELD_NONE))
             parts.append(exists(bound.params, and_(inside, held)))
         return or_(*parts)
 
@@ -499,16 +627,19 @@ class Stepper:
         kind = self.module.locks[lock].kind
         return mode == "read" and kind in (LockKind.RWLOCK, LockKind.RWSEM)
 
-    def grantable(self, lock: str, mode: str, index: tuple[Expr, ...], waiting: bool = False) -> Expr:
-        """Whether the lock can be granted now: at once, or to one that already waits."""
+    def grantable(
+        self, lock: str, mode: str, index: tuple[Expr, ...], p: Path | None, waiting: bool = False
+    ) -> Expr:
+        """Whether the lock can be granted at this point of ``p``: at once, or to one that already waits."""
         if lock in self.e.flags:
-            return not_(Read(self.e.flags[lock], index))
-        free = not_(self.conflicting(lock, mode, index))
+            store = Store() if p is None else p.store
+            return not_(store.read(self.e.flags[lock], index))
+        free = not_(self.conflicting(lock, mode, index, p))
         if not self.reads_in_queue(lock, mode):
             return free
         held_back = self.writer_queued(lock, index)
         if waiting:
-            held_back = and_(held_back, self.anyone(lock, index))
+            held_back = and_(held_back, self.anyone(lock, index, p))
         return and_(free, not_(held_back))
 
     def mode_text(self, lock: str, mode: str) -> str:
@@ -539,15 +670,30 @@ class Stepper:
             wanted = {"read": eq(held, Lit(HELD_READ)), "write": eq(held, Lit(HELD_WRITE))}
             good = wanted[op.mode] if op.mode in wanted and self.rw(lock) else ne(held, Lit(HELD_NONE))
             p.check("lock_misuse", good, f"release of {lock}, which is not held so", node.origin, False, TRUE)
-        self.set_mode(lock, index, HELD_NONE, p)
+        left = self.left(lock, index, node, p)
+        if (lock, self.name) in self.shared.explicit:
+            p.store.write(self.shared.mode(lock, self.name), Write(self.own + index, left))
         if self.module.locks[lock].kind is LockKind.SRCU:
-            for waiting in self.shared.syncers.get(lock, ()):
-                var = self.shared.pending_sync(lock, waiting, self.name)
-                view = self.e.threads[waiting]
-                mine = tuple(self.e.fresh(q.sort) for q in view.params)
-                p.store.write(var, Write(mine + self.own, FALSE, mine))
+            self.end_grace(lock, index, eq(left, Lit(HELD_NONE)), p)
         event = LockEvent(Act.RELEASE, lock, index, self.mode_text(lock, op.mode), node.origin)
         p.events = (*p.events, event)
+
+    def left(self, lock: str, index: tuple[Expr, ...], node: Node, p: Path) -> Expr:
+        """In which mode the instance is still held behind ``node``, which gives it back: it may be held twice."""
+        behind = self.graph.nodes[node.succ[0]]
+        mode: Expr = Lit(HELD_NONE)
+        for h in behind.held:
+            if h.lock.lock == lock and not h.every:
+                mine = self.e.lock_index(h.lock, h.activation, p)
+                mode = ite(and_(*map(eq, mine, index)), Lit(HELD_READ if h.mode == "read" else HELD_WRITE), mode)
+        return mode
+
+    def end_grace(self, lock: str, index: tuple[Expr, ...], over: Expr, p: Path) -> None:
+        """Nobody who synchronizes waits for this reader any more, where ``over``."""
+        for waiting in self.shared.syncers.get(lock, ()):
+            var = self.shared.pending_sync(lock, waiting, self.name)
+            mine = tuple(self.e.fresh(q.sort) for q in self.e.threads[waiting].params)
+            p.store.write(var, Write(mine + self.own + index, FALSE, mine, over))
 
     def release_every(self, op: flow.Give, p: Path, node: Node) -> None:
         """All instances at once: nobody can tell in which order they were released."""
@@ -559,6 +705,11 @@ class Stepper:
             held = forall(binders, ne(p.store.read(var, self.own + binders), Lit(HELD_NONE)))
             p.check("lock_misuse", held, f"release of every {lock}, not all are held", node.origin, False, TRUE)
         p.store.write(var, Write(self.own + binders, Lit(HELD_NONE), binders))
+        if self.module.locks[lock].kind is LockKind.SRCU:
+            for waiting in self.shared.syncers.get(lock, ()):
+                pending = self.shared.pending_sync(lock, waiting, self.name)
+                mine = tuple(self.e.fresh(q.sort) for q in self.e.threads[waiting].params)
+                p.store.write(pending, Write(mine + self.own + binders, FALSE, mine + binders))
         p.events = (*p.events, LockEvent(Act.RELEASE, lock, (), self.mode_text(lock, op.mode), node.origin))
 
     def rw(self, lock: str) -> bool:
@@ -568,17 +719,34 @@ class Stepper:
         """In which mode the thread holds the instance at ``node``."""
         if (lock, self.name) in self.shared.explicit:
             return p.store.read(self.shared.mode(lock, self.name), self.own + index)
-        held = [h for h in node.held if h.lock.lock == lock]
-        if not held:
-            return Lit(HELD_NONE)
-        return Lit(max(HELD_READ if h.mode == "read" else HELD_WRITE for h in held))
+        return Lit(self.level(lock, node))
+
+    def not_held(self, op: flow.MustNotHold, node: Node, p: Path) -> None:
+        """A check per lock that the thread may hold."""
+        for lock, names in self.shared.holders.items():
+            spins = self.module.locks[lock].kind in (LockKind.SPINLOCK, LockKind.RWLOCK)
+            if self.name not in names or (op.spinning and not spins):
+                continue
+            held = any(h.lock.lock == lock for h in node.held)
+            if held:
+                free: Expr = FALSE
+            elif (lock, self.name) in self.shared.explicit and lock in self.graph.inexact:
+                sorts = [s for i in self.module.locks[lock].index for s in index_sorts(i, self.e.instance)]
+                cells = tuple(self.e.fresh(s) for s in sorts)
+                free = forall(cells, eq(self.own_mode(lock, cells, node, p), Lit(HELD_NONE)))
+            else:
+                continue
+            message = f"{op.what} with {lock} held"
+            if op.spinning:
+                message = f"{op.what} may sleep while the spinning lock {lock} is held"
+            p.check("lock_misuse", free, message, node.origin, False, TRUE)
 
     # -- nodes
 
     def execute(self, path: Path, node: Node, waiting: bool) -> Iterator[tuple[Path, int | Key]]:
         """What happens at ``node``: each way on with its path. The given path may be changed and passed on."""
         self.loops = node.loops
-        self.site_node, self.site_count = node.number, 0
+        self.node, self.site_count = node, 0
         if node.crossing and is_step(node):
             path.notes = tuple(dict.fromkeys((*path.notes, f"in {node.crossing}")))
         a, p, op = node.activation, path, node.op
@@ -626,21 +794,30 @@ class Stepper:
                 yield from self.take(p, op, node, waiting)
             case flow.Attempt(lock, mode):
                 index = self.e.lock_index(lock, a, p)
-                free = self.grantable(lock.lock, mode, index)
+                free = self.grantable(lock.lock, mode, index, p)
                 got = p.copy()
                 if self.assume(got, free, node):
                     if lock.lock in self.e.flags:
                         got.store.write(self.e.flags[lock.lock], Write(index, TRUE))
                         got.events = (*got.events, LockEvent(Act.ACQUIRE, lock.lock, index, "", node.origin))
+                        self.work(got)
                     else:
                         self.taken(op, index, got, node)
-                    self.work(got)
                     yield got, node.succ[0]
                 if self.assume(p, not_(free), node):
                     event = LockEvent(Act.TRY_FAILED, lock.lock, index, self.mode_text(lock.lock, mode), node.origin)
                     p.events = (*p.events, event)
                     self.record_try(p, lock.lock, mode, index)
                     yield p, node.succ[1]
+            case flow.Give(lock, _, _, _, True):
+                index = self.e.lock_index(lock, a, p)
+                held = ne(self.own_mode(lock.lock, index, node, p), Lit(HELD_NONE))
+                gone = p.copy()
+                if self.assume(gone, not_(held), node):
+                    yield gone, node.succ[0]
+                if self.assume(p, held, node):
+                    self.release(op, p, node)
+                    yield p, node.succ[0]
             case flow.Give():
                 self.release(op, p, node)
                 yield p, node.succ[0]
@@ -658,8 +835,8 @@ class Stepper:
                 for reader in self.shared.holders.get(lock.lock, ()):
                     var = self.shared.pending_sync(lock.lock, self.name, reader)
                     mine = tuple(self.e.fresh(q.sort) for q in self.e.threads[reader].params)
-                    reading = ne(self.e.held_mode(lock.lock, reader, mine, index), Lit(HELD_NONE))
-                    p.store.write(var, Write(self.own + mine, reading, mine))
+                    reading = ne(self.held_now(lock.lock, reader, mine, index, p), Lit(HELD_NONE))
+                    p.store.write(var, Write(self.own + mine + index, reading, mine))
                 p.events = (*p.events, LockEvent(Act.SYNC_BEGIN, lock.lock, index, "", node.origin))
                 yield p, node.succ[0]
             case flow.SyncEnd(lock):
@@ -668,7 +845,7 @@ class Stepper:
                 for reader in self.shared.holders.get(lock.lock, ()):
                     var = self.shared.pending_sync(lock.lock, self.name, reader)
                     mine = tuple(self.e.fresh(q.sort) for q in self.e.threads[reader].params)
-                    waits.append(forall(mine, not_(Read(var, self.own + mine))))
+                    waits.append(forall(mine, not_(p.store.read(var, self.own + mine + index))))
                 if self.assume(p, and_(*waits), node, blocking=True):
                     p.events = (*p.events, LockEvent(Act.SYNC_END, lock.lock, index, "", node.origin))
                     yield p, node.succ[0]
@@ -685,16 +862,21 @@ class Stepper:
                 self.loops = outer
                 yield p, node.succ[0]
             case flow.MustHold(condition, message):
-                good: Expr = FALSE
-                if condition is not None:
+                if isinstance(condition, t.Held):
                     index = self.e.lock_index(condition.lock, a, p)
                     held = self.own_mode(condition.lock.lock, index, node, p)
                     exact = condition.mode == "write" and self.rw(condition.lock.lock)
                     good = eq(held, Lit(HELD_WRITE)) if exact else ne(held, Lit(HELD_NONE))
+                else:
+                    good = self.e.truth(condition, a, p)
                 p.check("lock_misuse", good, message, node.origin, False, TRUE)
                 yield p, node.succ[0]
-            case flow.GuardCheck(ref, write):
-                self.guard_check(ref, write, p, node)
+            case flow.MustNotHold():
+                self.not_held(op, node, p)
+                yield p, node.succ[0]
+            case flow.GuardCheck():
+                self.loops = ()
+                self.guard_check(op, p, node)
                 yield p, node.succ[0]
             case flow.Inline(statement, ghost):
                 outer = self.loops
@@ -739,15 +921,18 @@ class Stepper:
             yield p, node.succ[1]
 
     def forget(self, loop: int, p: Path) -> None:
-        """A new turn: nothing is read yet, nothing done. Sites found later begin unset, too: see ``dead locals``."""
+        """A new turn: nothing is read yet, nothing done."""
         storages = [self.impure(loop)]
         for site in self.result.sites:
             if site.loop == loop:
-                storages += [site.valid, *site.index]
-                if isinstance(site, ReadSite):
-                    storages.append(site.value)
+                storages += site.kept()
         for s in storages:
-            save(s, self.own, default_value(s.shape), p.store, self.e.fresh)
+            sorts = next(s.vars()).index[len(self.own) :] if not isinstance(s.shape, SetShape) else ()
+            if isinstance(s.shape, SetShape):
+                assert s.var is not None
+                sorts = s.var.index[len(self.own) : len(s.var.index) - len(s.shape.of)]
+            binders = tuple(self.e.fresh(x) for x in sorts)
+            save(s, self.own + binders, default_value(s.shape), p.store, self.e.fresh, binders)
 
     def pick(self, p: Path, op: flow.Pick, node: Node) -> Iterator[tuple[Path, int | Key]]:
         a = node.activation
@@ -772,12 +957,14 @@ class Stepper:
 
     def candidate(self, p: Path, op: flow.Pick, a: Activation) -> tuple[tuple[Param, ...], Expr]:
         binders = tuple(self.e.names.fresh(s, op.local.name) for s in index_sorts(op.local.type, self.e.instance))
-        quiet = Path(p.store, values=dict(p.values))
+        quiet = Path(p.store, values=dict(p.values), bound=p.bound + binders)
         quiet.values[op.local.number] = self.e.bundle(op.local.type, binders)
         return binders, self.e.truth(op.where, a, quiet) if op.where is not None else TRUE
 
     def other_candidate(self, p: Path, op: flow.Pick, value: Value, a: Activation) -> Expr:
+        loops, self.loops = self.loops, ()
         binders, test = self.candidate(p, op, a)
+        self.loops = loops
         different = not_(and_(*map(eq, binders, flatten(value))))
         size = 1
         for b in binders:
@@ -813,10 +1000,13 @@ class Stepper:
             assert isinstance(inside, SetValue)
             cond = and_(cond, inside.member(member))
         if op.where is not None:
-            quiet = Path(p.store, values=p.values)
+            bound = tuple(m for m in member if isinstance(m, Param) and m not in p.params)
+            quiet = Path(p.store, values=p.values, bound=p.bound + bound)
             cond = and_(cond, self.e.truth(op.where, a, quiet))
         if outer is None:
             del p.values[op.local.number]
+        else:
+            p.values[op.local.number] = outer
         return cond
 
     def pick_member(self, p: Path, op: flow.PickMember, node: Node) -> Iterator[tuple[Path, int | Key]]:
@@ -834,7 +1024,9 @@ class Stepper:
         ordered = not any(isinstance(s, ScalarSort) for s in sorts)
         if ordered:
             smaller = tuple(self.e.names.fresh(s, op.local.name) for s in sorts)
+            loops, self.loops = self.loops, ()
             earlier = and_(self.member_open(some, node, smaller), _before(smaller, member))
+            self.loops = loops
             cond = and_(cond, not_(exists(smaller, earlier)))
         if self.assume(some, cond, node):
             value = self.e.bundle(op.local.type, member)
@@ -856,13 +1048,13 @@ class Stepper:
         lock = op.lock.lock
         index = self.e.lock_index(op.lock, node.activation, p)
         granted = p.copy()
-        free = self.grantable(lock, op.mode, index, waiting)
+        free = self.grantable(lock, op.mode, index, granted, waiting)
         if self.assume(granted, free, node, blocking=node.depth > 0 or waiting):
             self.taken(op, index, granted, node)
             yield granted, node.succ[0]
         if waiting or node.depth > 0 or self.module.locks[lock].kind is LockKind.SRCU:
             return
-        if self.assume(p, not_(self.grantable(lock, op.mode, index)), node):
+        if self.assume(p, not_(self.grantable(lock, op.mode, index, p)), node):
             event = LockEvent(Act.WANT, lock, index, self.mode_text(lock, op.mode), node.origin)
             p.events = (*p.events, event)
             yield p, Key(node.number, True)
@@ -882,6 +1074,7 @@ class Stepper:
                     width = len(index_sorts(b.type, self.e.instance))
                     fields.append((f"i{n}", self.e.bundle(b.type, index[start : start + width])))
                     start += width
+                self.look(p, target.state, index)
                 self.give_result(op, RecordValue(tuple(fields)), p, node)
             else:
                 self.bump(target.state, index, p)
@@ -889,22 +1082,21 @@ class Stepper:
             return p
         old = self.e.value(call.place, a, p)
         result: Value
-        new: Expr
-        x = scalar(old)
+        new: Value
+        x = old
         match call.name:
             case "cmpxchg":
-                hit = eq(x, scalar(args[0]))
-                new, result = ite(hit, scalar(args[1]), x), x
+                new, result = choose_value(same(x, args[0], self.e.fresh), args[1], x), x
             case "xchg":
-                new, result = scalar(args[0]), x
+                new, result = args[0], x
             case "fetch_add":
-                new, result = apply(Op.ADD, x, scalar(args[0])), x
+                new, result = apply(Op.ADD, scalar(x), scalar(args[0])), x
             case "dec_and_test":
-                new = apply(Op.SUB, x, Lit(1))
-                result = decided(eq(new, Lit(0)))
+                less = apply(Op.SUB, scalar(x), Lit(1))
+                new, result = less, decided(eq(less, Lit(0)))
             case "inc_not_zero":
-                result = ne(x, Lit(0))
-                new = ite(result, apply(Op.ADD, x, Lit(1)), x)
+                some = ne(scalar(x), Lit(0))
+                new, result = ite(some, apply(Op.ADD, scalar(x), Lit(1)), scalar(x)), some
             case "test_and_set":
                 new, result = TRUE, x
             case "test_and_clear":
@@ -914,7 +1106,7 @@ class Stepper:
         loops, self.loops = self.loops, ()
         self.put(call.place, new, a, p, node.origin)
         self.loops = loops
-        self.work(p, ne(new, x))
+        self.work(p, not_(same(new, x, self.e.fresh)))
         if loops and isinstance(target, t.StateRef):
             index = self.e.state_index(target, owner, p, TRUE)
             self.record(p, target, index, new, owner)
@@ -945,11 +1137,20 @@ class Stepper:
             here = and_(*(eq(p.store.read(v, cells), i) for v, i in zip(parts, index, strict=True)))
             p.store.write(fresh, Write(cells, FALSE, cells, here))
 
-    def guard_check(self, ref: t.StateRef, write: bool, p: Path, node: Node) -> None:
+    def guard_check(self, op: flow.GuardCheck, p: Path, node: Node) -> None:
+        ref = op.ref
         guard = self.module.states[ref.state].guard
         assert guard is not None
         a = node.activation
+        binders: tuple[Param, ...] = ()
         quiet = Path(p.store, values=dict(p.values))
+        cond: Expr = TRUE
+        for local, where in op.bound:
+            mine = tuple(self.e.names.fresh(s, local.name) for s in index_sorts(local.type, self.e.instance))
+            binders += mine
+            quiet.values[local.number] = self.e.bundle(local.type, mine)
+            if where is not None:
+                cond = and_(cond, self.e.truth(where, a, quiet))
         for b, e in zip(self.module.states[ref.state].binders, ref.index, strict=True):
             quiet.values[b.number] = self.e.value(e, a, quiet)
 
@@ -960,13 +1161,14 @@ class Stepper:
                 return eq(mode, Lit(HELD_WRITE))
             return ne(mode, Lit(HELD_NONE))
 
-        if write:
+        if op.write:
             good = and_(*(holds(g, not guard.any_mode) for g in guard.write))
         else:
             good = or_(*(holds(g, g.mode == "write") for g in guard.read))
-        verb = "written" if write else "read"
+        verb = "written" if op.write else "read"
         text = " ".join(ref.span.text.split())
-        p.check("lock_misuse", good, f"`{text}` is {verb} without its lock", node.origin, False, TRUE)
+        message = f"`{text}` is {verb} without its lock"
+        p.check("lock_misuse", forall(binders, implies(cond, good)), message, node.origin, False, TRUE)
 
     def freeze(self, thread: str, at: tuple[t.Expr, ...] | None, p: Path, node: Node) -> None:
         var = self.shared.stopped.get(thread)
@@ -1100,9 +1302,9 @@ class Stepper:
     def predicated_each(self, s: t.ForEach, a: Activation, p: Path, alive: Expr) -> Expr:
         """All turns at once where no turn can see another; otherwise one after the other."""
         sorts = index_sorts(s.local.type, self.e.instance)
-        if _independent(s.body, s.local):
+        if independent(s, self.module):
             binders = tuple(self.e.names.fresh(x, s.local.name) for x in sorts)
-            inner = Path(Store(dict(p.store.writes)), values=dict(p.values))
+            inner = Path(Store(dict(p.store.writes)), values=dict(p.values), bound=p.bound + binders)
             inner.values[s.local.number] = self.e.bundle(s.local.type, binders)
             where = self.e.truth(s.where, a, inner) if s.where is not None else TRUE
             if s.domain is not None:
@@ -1120,6 +1322,10 @@ class Stepper:
             for c in inner.checks:
                 p.check(c.prop, forall(binders, c.cond), c.message, c.origin, c.fatal, alive)
             return alive
+        if any(isinstance(x, ScalarSort) and size_of(x) > max(x.named, 1) for x in sorts):
+            headline = f"the outcome of this loop may depend on the order in which `{s.local.name}` is visited"
+            mend = "write only cells indexed by the member, or say it with `forall`, `exists` or `count`"
+            raise ModelError([Diagnostic(ORDER_OF_MEMBERS, headline, (Label(s.span),), mend)])
         for values in _tuples(sorts):
             member = tuple(Lit(v) for v in values)
             p.values[s.local.number] = self.e.bundle(s.local.type, member)
@@ -1169,63 +1375,5 @@ def _before(x: tuple[Expr, ...], y: tuple[Expr, ...]) -> Expr:
     return or_(apply(Op.LT, x[0], y[0]), and_(eq(x[0], y[0]), _before(x[1:], y[1:])))
 
 
-def _equal(x: Value, y: Value, e: Evaluator) -> Expr:
-    return same(x, y, e.fresh)
-
-
 def _tuples(sorts: tuple[Sort, ...]) -> Iterator[tuple[int, ...]]:
     yield from product(*(values_of(s) for s in sorts))
-
-
-def _independent(body: t.Block, member: t.Local) -> bool:
-    """Whether no turn can see another: each writes only cells indexed by its own member, and reads of what is written
-    are at that member too; no local of outside is assigned, there is no way out and no call."""
-    written: set[str] = set()
-    reads: list[t.StateRef] = []
-    declared: set[int] = set()
-
-    def own(ref: t.StateRef) -> bool:
-        return any(isinstance(i, t.LocalRef) and i.local == member for i in ref.index)
-
-    def expression(e: t.Expr) -> None:
-        reads.extend(x for x in walk(e) if isinstance(x, t.StateRef))
-
-    def statement(s: t.Statement) -> bool:
-        match s:
-            case t.Block(inner):
-                return all(statement(x) for x in inner)
-            case t.Ghost(inner):
-                return statement(inner)
-            case t.Declare(local, value):
-                if value is None or isinstance(value, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
-                    return False
-                declared.add(local.number)
-                expression(value)
-                return True
-            case t.Assign(place, value):
-                target: t.Expr = place
-                while isinstance(target, t.Field):
-                    target = target.base
-                if isinstance(value, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
-                    return False
-                expression(value)
-                if isinstance(target, t.StateRef):
-                    for i in target.index:
-                        expression(i)
-                    written.add(target.state)
-                    return own(target)
-                return isinstance(target, t.LocalRef) and target.local.number in declared
-            case t.If(condition, then, otherwise):
-                if isinstance(condition, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
-                    return False
-                expression(condition)
-                return statement(then) and (otherwise is None or statement(otherwise))
-            case t.Assert(condition):
-                expression(condition)
-                return True
-            case t.Skip():
-                return True
-            case _:
-                return False
-
-    return statement(body) and all(own(r) for r in reads if r.state in written)

@@ -6,7 +6,7 @@ function; so every variable of the transition system is a scalar or an array of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
@@ -27,7 +27,6 @@ from protocheck.ir.expr import (
     ite,
     not_,
     or_,
-    rebuild,
     substitute,
 )
 from protocheck.ir.sorts import BOOL, OptionSort, Sort, low_of, none_of
@@ -241,6 +240,17 @@ def choose_value(cond: Expr, a: Value, b: Value) -> Value:
             return ite(cond, scalar(a), scalar(b))
 
 
+def map_value(v: Value, change: Callable[[Expr], Expr]) -> Value:
+    """``v`` with ``change`` applied to each of its scalars."""
+    match v:
+        case RecordValue(fields):
+            return RecordValue(tuple((n, map_value(f, change)) for n, f in fields))
+        case SetValue(of, member):
+            return SetValue(of, lambda es: change(member(es)))
+        case _:
+            return change(v)
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # Storage
 
@@ -394,10 +404,3 @@ def set_operation(op: Op, a: SetValue, b: SetValue) -> SetValue:
             return SetValue(a.of, lambda es: and_(a.member(es), not_(b.member(es))))
         case _:
             raise KeyError(op.value)
-
-
-def post(e: Expr, updates: Mapping[Var, tuple[Write, ...]]) -> Expr:
-    """``e`` evaluated after ``updates``, in terms of the state before them."""
-    store = Store(dict(updates))
-    return rebuild(e, lambda leaf: store.read(leaf.var, leaf.index) if isinstance(leaf, Read) else leaf)
-
