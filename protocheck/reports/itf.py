@@ -1,8 +1,8 @@
 """A run in the Informal Trace Format, as Apalache's tools and viewers read it.
 
 The format is that of Apalache's ADR 015 with its revisions: every integer is a ``#bigint``, indexed variables are a
-``#map``, and an optional value is a variant. Actor, action and choices stand in the ``#meta`` of each state, and in the
-pseudo-variables ``mbt::actionTaken`` and ``mbt::nondetPicks`` that tools for model-based testing look for.
+``#map``, and an optional number is a set of at most one. Actor, action and choices stand in the ``#meta`` of each state,
+and in the pseudo-variables ``mbt::actionTaken`` and ``mbt::nondetPicks`` that tools for model-based testing look for.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Type(Enum):
     BOOL = "Bool"
     INT = "Int"
     STR = "Str"
-    OPTION = "an option of something else than texts"
+    OPTION = "none, or something else than a text"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,6 @@ def _trace(document: Document, run: Run) -> _Json:
     states = list(_states(trace))
     types = _types(slots, states)
     names = list(dict.fromkeys(s.var for s in slots.values()))
-    picks = list(dict.fromkeys(name for s in trace.steps for name, _ in s.choices))
     shown = []
     for index, state in enumerate(states):
         step = trace.steps[index - 1] if index else None
@@ -63,7 +62,7 @@ def _trace(document: Document, run: Run) -> _Json:
                 "#meta": _meta(index, step),
                 **_variables(state, slots, types),
                 _ACTION: f"{step.thread}: {step.text}" if step is not None else "init",
-                _PICKS: _picks(step, picks),
+                _PICKS: _picks(step),
             }
         )
     violation = run.verdict.outcome == "violated"
@@ -147,14 +146,12 @@ def _value(text: str, kind: _Type) -> Any:
         case _Type.STR:
             return text
         case _Type.OPTION:
-            if text == "none":
-                return {"tag": "None", "value": {"#tup": []}}
-            return {"tag": "Some", "value": _value(text, _type_of(text))}
+            return {"#set": [] if text == "none" else [_value(text, _type_of(text))]}
 
 
 def _var_type(name: str, slots: Mapping[str, _Slot], types: Mapping[str, _Type]) -> str:
     """The type in Apalache's notation."""
-    value = "Some(Int) | None({})" if types[name] is _Type.OPTION else types[name].value
+    value = "Set(Int)" if types[name] is _Type.OPTION else types[name].value
     keys = [s.key for s in slots.values() if s.var == name and s.key is not None]
     if not keys:
         return value
@@ -189,11 +186,7 @@ def _meta(index: int, step: Step | None) -> _Json:
     return meta
 
 
-def _picks(step: Step | None, names: Sequence[str]) -> _Json:
-    chosen = dict(step.choices) if step is not None else {}
-    return {
-        name: {"tag": "Some", "value": _value(chosen[name], _type_of(chosen[name]))}
-        if name in chosen
-        else {"tag": "None", "value": {"#tup": []}}
-        for name in names
-    }
+def _picks(step: Step | None) -> _Json:
+    """What the step chose, as Quint writes it: ``Some(value)`` by name; what it did not choose is left out."""
+    chosen = step.choices if step is not None else ()
+    return {re.sub(r"\W", "_", name): {"tag": "Some", "value": _value(v, _type_of(v))} for name, v in chosen}
