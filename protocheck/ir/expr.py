@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias, assert_never
 
-from protocheck.ir.sorts import Sort, product_size, values_of
+from protocheck.ir.sorts import Sort, product_size, scalarset_of, values_of
 
 
 class Op(Enum):
@@ -459,5 +459,9 @@ def within(e: Expr, sort: Sort) -> Expr:
     if fits(e, sort):
         return TRUE
     span = values_of(sort)
+    bounds = interval(e)
+    if bounds is not None and scalarset_of(sort) is not None:
+        # Members have no order: only the nones that the value might be are excluded, one by one.
+        return and_(*(ne(e, Lit(v)) for v in range(bounds[0], bounds[1] + 1) if v not in span))
     return and_(apply(Op.GE, e, Lit(span.start)), apply(Op.LE, e, Lit(span.stop - 1)))
 
