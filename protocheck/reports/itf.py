@@ -1,8 +1,8 @@
 """A run in the Informal Trace Format, as Apalache's tools and viewers read it.
 
 The format is that of Apalache's ADR 015 with its revisions: every integer is a ``#bigint``, indexed variables are a
-``#map``, and an optional number is a set of at most one. Actor, action and choices stand in the ``#meta`` of each state,
-and in the pseudo-variables ``mbt::actionTaken`` and ``mbt::nondetPicks`` that tools for model-based testing look for.
+``#map``, and an optional number is a set of at most one. Actor, action and choices stand in each state's ``#meta``, and
+in the pseudo-variables ``mbt::actionTaken`` and ``mbt::nondetPicks`` that tools for model-based testing look for.
 """
 
 from __future__ import annotations
