@@ -18,8 +18,9 @@ fix the cube as a set would not have that property.
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, islice, permutations, product
 from math import perm
 from typing import TypeAlias
@@ -92,17 +93,22 @@ class Obligation:
 def run(system: System, targets: Sequence[PropertyTarget], budget: Budget) -> tuple[Verdict, ...]:
     """One verdict per target. Runs found are not always the shortest. Invariants of earlier targets help later ones."""
     provers = _Provers(system, budget)
-    verdicts: list[Verdict] = []
-    stopped: Limit | None = None
-    for target in targets:
-        if stopped is not None:
-            verdicts.append(Unknown(stopped))
-            continue
-        verdict = provers.prove(target)
-        verdicts.append(verdict)
-        if isinstance(verdict, Unknown):
-            stopped = verdict.limit
-    return tuple(verdicts)
+    verdicts: dict[int, Verdict] = {}
+    # A hard target must not take the time of the others: first each gets its share, then the open ones get the rest.
+    for _ in range(1 if budget.deadline is None else 2):
+        todo = [n for n in range(len(targets)) if isinstance(verdicts.get(n, Unknown(Limit.TIME)), Unknown)]
+        for position, number in enumerate(todo):
+            if budget.expired():
+                break
+            left = budget.seconds_left()
+            share = budget
+            if left is not None:
+                share = replace(budget, deadline=time.monotonic() + left / (len(todo) - position))
+            verdicts[number] = provers.prove(targets[number], share)
+            verdict = verdicts[number]
+            if isinstance(verdict, Unknown) and verdict.limit is not Limit.TIME:
+                return tuple(verdicts.get(n, Unknown(verdict.limit)) for n in range(len(targets)))
+    return tuple(verdicts.get(n, Unknown(Limit.TIME)) for n in range(len(targets)))
 
 
 class SpuriousError(Exception):
@@ -120,7 +126,6 @@ class _Provers:
 
     def __init__(self, system: System, budget: Budget) -> None:
         self.system = system
-        self.budget = budget
         self.exact = ground(system)
         strict = {s.name for s in symmetric_scalarsets(system, [])}
         self.loose = frozenset(s.name for s in symmetric_scalarsets(system, [], resets=True)) - strict
@@ -128,15 +133,17 @@ class _Provers:
         self.first = Prover(loosened, self.exact, budget)
         self.second: Prover | None = None if self.loose else self.first
 
-    def prove(self, target: PropertyTarget) -> Verdict:
+    def prove(self, target: PropertyTarget, budget: Budget) -> Verdict:
         """The verdict for ``target``."""
+        self.first.budget = budget
         try:
             return self.first.prove(target, symmetric_scalarsets(self.system, [target], resets=True))
         except SpuriousError:
             if self.second is self.first:
                 raise AssertionError("a run that is none") from None
         if self.second is None:
-            self.second = Prover(self.exact, self.exact, self.budget)
+            self.second = Prover(self.exact, self.exact, budget)
+        self.second.budget = budget
         return self.second.prove(target, symmetric_scalarsets(self.system, [target]))
 
 
