@@ -15,6 +15,9 @@ _MODULES = (
     "protocheck.types.rules",
     "protocheck.lower.rules",
     "protocheck.check",
+    "protocheck.reports.document",
+    "protocheck.reports.formats",
+    "protocheck.reports.dot",
 )
 
 

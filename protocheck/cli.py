@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn, TextIO, assert_never
 
 from protocheck.diagnostics import Diagnostic, ModelError
+from protocheck.reports.formats import CANNOT_TELL, FORMATS, JSON, NAMES, TABLE, TEXT, Tells, Told, find_format, tell
 from protocheck.usage import (
     BAD_USAGE,
     BAD_VALUE,
@@ -29,6 +31,7 @@ from protocheck.usage import (
 if TYPE_CHECKING:
     from protocheck.findings import Report, ScenarioReport
     from protocheck.jobs import Answer, Failed
+    from protocheck.reports.document import Document, Run
     from protocheck.reports.style import Style
     from protocheck.reports.text import Traces
     from protocheck.types.tree import CheckedModule
@@ -90,36 +93,47 @@ class _Doing:
     words: str = "reading the command line"
     status: int = OK
     complete: bool = False
-    json: bool = False
+    format: str = TEXT
+    output: str | None = None
     reports: list[Report] = field(default_factory=list)
+
+    @property
+    def faults_are_data(self) -> bool:
+        """Whether faults of models are part of the output, and so are not printed for people."""
+        return self.format == JSON or any(f.name == self.format and f.tells is Tells.VERDICTS for f in FORMATS)
 
 
 def _run(words: list[str], doing: _Doing) -> int:
-    doing.json = "json" in words or "--format=json" in words
+    doing.format = _format_in(words)
     options = _parser().parse_args(words)
     match options.command:
         case "check":
             return _check(options, doing)
+        case "show":
+            doing.words = f"showing {options.report}"
+            return _show(options, doing)
         case "explain":
             doing.words = "looking up a rule"
             return _explain(options.name)
         case "engines":
             return _list_engines()
         case "schema":
-            from protocheck.reports.json import schema_path
-
-            print(schema_path().read_text(encoding="utf-8"), end="")
-            return OK
+            return _schema(options.of)
         case _:
             _parser().print_help()
             return BAD_INPUT
 
 
-def _refuse(diagnostics: Sequence[Diagnostic], doing: _Doing) -> int:
-    if doing.json:
-        from protocheck.reports.json import render
+def _format_in(words: Sequence[str]) -> str:
+    """The format that the command line asks for, found before it is known to be right."""
+    after = dict(pairwise(words)).get("--format", TEXT)
+    named = next((w.removeprefix("--format=") for w in words if w.startswith("--format=")), after)
+    return named if named in NAMES else TEXT
 
-        print(render((), diagnostics, BAD_INPUT, _version()), end="")
+
+def _refuse(diagnostics: Sequence[Diagnostic], doing: _Doing) -> int:
+    if doing.faults_are_data:
+        _deliver(_report(doing, diagnostics, BAD_INPUT, ""), doing)
     else:
         _complain(diagnostics)
     return BAD_INPUT
@@ -185,17 +199,41 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--bound", metavar="K", help="look at runs of at most K steps")
     check.add_argument("--timeout", metavar="S", help="give up on a scenario after S seconds")
     check.add_argument("-j", dest="jobs", metavar="N", help="use N processes (default: one per processor)")
-    check.add_argument("--format", choices=("text", "json"), default="text", help="for people, or for programs")
+    _add_format(check, TEXT)
     check.add_argument("--full", action="store_true", help="show the whole state at each step of a run")
     check.add_argument(
         "-v", "--traces", action="store_true", dest="traces", help="show the runs behind expected verdicts as well"
     )
 
+    show = commands.add_parser(
+        "show",
+        help="tell the runs of a stored report again",
+        description="Tell the runs of a report that `protocheck check --format json` has written.",
+        allow_abbrev=False,
+    )
+    show.add_argument("report", metavar="REPORT", help="the JSON report; - reads standard input")
+    show.add_argument("--scenario", action="append", default=[], metavar="S", help="only this scenario (repeatable)")
+    show.add_argument("--property", action="append", default=[], metavar="P", help="only this property (repeatable)")
+    _add_format(show, TABLE)
+    show.add_argument("--full", action="store_true", help="show the whole state at each step of a run")
+    show.add_argument(
+        "-v", "--traces", action="store_true", dest="traces", help="show the runs to what is reachable as well"
+    )
+
     explain = commands.add_parser("explain", help="explain a rule that an error names", allow_abbrev=False)
     explain.add_argument("name", nargs="?", metavar="NAME", help="the name in brackets; without it, all are listed")
     commands.add_parser("engines", help="list the engines", allow_abbrev=False)
-    commands.add_parser("schema", help="print the JSON Schema of --format json", allow_abbrev=False)
+    schema = commands.add_parser("schema", help="print the JSON Schema of a format", allow_abbrev=False)
+    schema.add_argument("of", nargs="?", choices=("json", "jsonl"), default="json", help="which one (default: json)")
     return parser
+
+
+def _add_format(parser: argparse.ArgumentParser, default: str) -> None:
+    names = NAMES if default == TEXT else NAMES[1:]
+    parser.add_argument(
+        "--format", choices=names, default=default, metavar="F", help=f"one of: {', '.join(names)} (default: {default})"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of standard output")
 
 
 class _Version(argparse.Action):
@@ -259,11 +297,7 @@ def _request(options: argparse.Namespace) -> _Request:
         near = get_close_matches(options.engine, _ENGINES, n=1)
         mend = f"did you mean `{near[0]}`?" if near else f"engines are {', '.join(_ENGINES)}"
         raise UsageError(UNKNOWN_ENGINE, f"no engine is called `{options.engine}`", mend)
-    if options.format == "json" and (options.full or options.traces):
-        option = "--full" if options.full else "--traces"
-        raise UsageError(
-            CONTRADICTORY_OPTIONS, f"`--format json` and `{option}`", "JSON always carries all runs and states"
-        )
+    _fit(options)
     return _Request(
         parse_settings(options.settings),
         tuple(dict.fromkeys(options.scenario)),
@@ -276,7 +310,30 @@ def _request(options: argparse.Namespace) -> _Request:
     )
 
 
+def _fit(options: argparse.Namespace) -> None:
+    """Refuse options that the format makes no use of."""
+    name = options.format
+    if name == JSON and (options.full or options.traces):
+        option = "--full" if options.full else "--traces"
+        raise UsageError(
+            CONTRADICTORY_OPTIONS, f"`--format json` and `{option}`", "JSON always carries all runs and states"
+        )
+    if options.full and name not in (TEXT, TABLE):
+        mend = "only text and table have a full form"
+        raise UsageError(CONTRADICTORY_OPTIONS, f"`--format {name}` and `--full`", mend)
+    if options.output is not None and name == TEXT:
+        mend = "text is for standard output; write `> FILE`, or choose another format"
+        raise UsageError(CONTRADICTORY_OPTIONS, "`--format text` and `--output`", mend)
+    if name == "svg":
+        from protocheck.reports.dot import NO_GRAPHVIZ, available
+
+        if not available():
+            mend = "install Graphviz, or use --format dot and draw the graphs elsewhere"
+            raise UsageError(NO_GRAPHVIZ, "`--format svg` needs `dot` of Graphviz, which is not there", mend)
+
+
 def _check(options: argparse.Namespace, doing: _Doing) -> int:
+    doing.output = options.output
     request = _request(options)
     jobs = _number(options.jobs, "-j", 1, "the number of processes is 1 or more") or os.cpu_count() or 1
     models = find_models(options.paths)
@@ -291,28 +348,96 @@ def _check(options: argparse.Namespace, doing: _Doing) -> int:
                 continue
             doing.status = _worst(doing.status, answer.status)
             faults += answer.diagnostics
-            if answer.diagnostics and not doing.json:
+            if answer.diagnostics and not doing.faults_are_data:
                 _complain(answer.diagnostics)
             messages += answer.lines
             for line in answer.lines:
                 print(line, file=sys.stderr, flush=True)
             continue
-        if not doing.json and (doing.reports or len(models) > 1):
+        if doing.format == TEXT and (doing.reports or len(models) > 1):
             print(_BRIEF_HEAD if not doing.reports and not request.traces else "")
         doing.reports.append(answer)
         doing.status = _worst(doing.status, answer.exit_status)
-        if not doing.json:
+        if doing.format == TEXT:
             _print_report(answer, request, len(models) == 1)
     if without and not doing.reports and not faults and not messages:
         raise ModelError(_once(without))
     doing.complete = True
-    if doing.json:
+    if doing.format == TEXT:
+        if doing.reports:
+            _print_summary(doing.reports, request, options)
+        return doing.status
+    from protocheck.reports.text import Traces
+
+    which = _traces(request, len(models) == 1)
+    told = _report(doing, faults, doing.status, "\n".join(messages), witnesses=which is Traces.ALL, full=request.full)
+    _deliver(told, doing)
+    return doing.status
+
+
+def _report(
+    doing: _Doing,
+    faults: Sequence[Diagnostic],
+    status: int,
+    message: str,
+    witnesses: bool = False,
+    full: bool = False,
+) -> Told:
+    """What was found, in the format that is asked for (any but text)."""
+    if doing.format == JSON:
         from protocheck.reports.json import render
 
-        print(render(doing.reports, faults, doing.status, _version(), "\n".join(messages)), end="")
-    elif doing.reports:
-        _print_summary(doing.reports, request, options)
-    return doing.status
+        return Told(render(doing.reports, faults, status, _version(), message))
+    from protocheck.reports.document import document_of, runs
+
+    document = document_of(doing.reports, faults, status, _version(), message)
+    chosen = runs(document, witnesses=witnesses)
+    if doing.format == "github":
+        _summarize(document, chosen)
+    return _told(doing.format, document, chosen, full)
+
+
+def _told(name: str, document: Document, runs: Sequence[Run], full: bool) -> Told:
+    if name == JSON:
+        from protocheck.reports.json import dump
+
+        return Told(dump(document.data))
+    if name != TABLE:
+        return tell(find_format(name), document, runs)
+    from protocheck.reports.table import layout_trace
+
+    style = _style(sys.stdout)
+    parts = [f"{run.about}\n{layout_trace(run.trace, run.model.file, style, full)}" for run in runs]
+    return Told("\n".join(parts), () if parts else ("there is no run to tell",))
+
+
+def _deliver(told: Told, doing: _Doing) -> None:
+    """Write what was told where it is wanted, and say what was left out."""
+    if doing.output is not None and (told.text or not told.left_out):
+        try:
+            with open(doing.output, "w", encoding="utf-8", newline="\n") as file:
+                file.write(told.text)
+        except OSError as error:
+            raise UsageError(BAD_VALUE, f"`--output {doing.output}`: {error.strerror or error}") from error
+    else:
+        print(told.text, end="")
+    sys.stdout.flush()
+    for words in told.left_out:
+        print(words, file=sys.stderr)
+
+
+def _summarize(document: Document, runs: Sequence[Run]) -> None:
+    """Append to the summary of the step of a GitHub workflow, if this is one."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    from protocheck.reports.github import summary
+
+    try:
+        with open(path, "a", encoding="utf-8", newline="\n") as file:
+            file.write(summary(document, runs))
+    except OSError as error:
+        print(f"the step summary cannot be written: {error.strerror or error}", file=sys.stderr)
 
 
 _BRIEF_HEAD = "Each scenario with its verdicts, and whether they are those that it expects; -v shows each by itself.\n"
@@ -568,6 +693,49 @@ class _Progress:
         if self._visible:
             print("\r\x1b[K", end="", file=self._stream, flush=True)
             self._visible = False
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# show
+
+
+def _show(options: argparse.Namespace, doing: _Doing) -> int:
+    _fit(options)
+    from protocheck.reports.document import load, runs, select
+
+    doing.output = options.output
+    document = load(options.report)
+    chosen = select(document, options.scenario, options.property)
+    if not chosen.models and (options.scenario or options.property):
+        raise ModelError([_unknown(document, options)])
+    found = runs(chosen, witnesses=options.traces or bool(options.property)) or runs(chosen, witnesses=True)
+    told = _told(options.format, chosen, found, options.full)
+    if not told.text and told.left_out:
+        raise UsageError(CANNOT_TELL, f"nothing to tell: {'; '.join(told.left_out)}", "`--format table` tells any run")
+    if options.format == "github":
+        _summarize(chosen, found)
+    _deliver(told, doing)
+    return OK
+
+
+def _unknown(document: Document, options: argparse.Namespace) -> Diagnostic:
+    """Says that nothing in a report is called as asked for, and what there is."""
+    there = [f"{s.name}/{v.prop}" for m in document.models for s in m.scenarios for v in s.verdicts]
+    asked = [*(f"--scenario {x}" for x in options.scenario), *(f"--property {x}" for x in options.property)]
+    return Diagnostic(BAD_VALUE, f"the report has nothing for {' '.join(asked)}", (), f"it has {', '.join(there)}")
+
+
+def _schema(of: str) -> int:
+    if of == "jsonl":
+        from protocheck.reports.json import dump
+        from protocheck.reports.jsonl import schema
+
+        print(dump(schema()), end="")
+        return OK
+    from protocheck.reports.json import schema_path
+
+    print(schema_path().read_text(encoding="utf-8"), end="")
+    return OK
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ with its place in the file.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -234,10 +235,13 @@ def document_of(
     return _document(_Node(reports_json.document(reports, diagnostics, exit_status, version, message)))
 
 
-def load(path: Path, shown: str) -> Document:
-    """The report stored in ``path``; :class:`ModelError` says what is wrong with the file called ``shown``."""
+def load(shown: str) -> Document:
+    """The report stored in the file ``shown``, or what standard input has for ``-``.
+
+    :class:`ModelError` says what is wrong with it.
+    """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(sys.stdin.read() if shown == "-" else Path(shown).read_text(encoding="utf-8"))
     except OSError as error:
         raise _refuse(shown, f"cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
