@@ -214,6 +214,9 @@ class _Compiler:
         self.derived: dict[str, tuple[tuple[Param, ...], Expr]] = {}
         self.resolved: dict[Expr, Expr] = {}
         self.waiting: dict[str, tuple[Wait, ...]] = {}
+        self.graphs_of_init: list[Graph] = []
+        self.broken_in_init: dict[str, Var] = {}
+        self.fatal_in_init: dict[str, Var] = {}
 
     # -- pieces
 
@@ -363,7 +366,8 @@ class _Compiler:
         return or_(*parts)
 
     def running(self) -> Expr:
-        return TRUE if self.shared.halted is None else not_(Read(self.shared.halted, ()))
+        over = [self.shared.halted] if self.shared.halted is not None else []
+        return and_(*(not_(Read(v, ())) for v in (*over, *self.fatal_in_init.values())))
 
     # -- derived variables
 
@@ -595,6 +599,9 @@ class _Compiler:
             found[var] = FALSE
         if self.shared.halted is not None:
             found[self.shared.halted] = FALSE
+        for var in (*self.broken_in_init.values(), *self.fatal_in_init.values()):
+            found[var] = FALSE
+            kept.add(var)
         gone = [v for v in found if v.kind in (VarKind.LOCAL, VarKind.HIDDEN) and v not in kept]
         for var in gone:
             del found[var]
@@ -635,16 +642,33 @@ class _Compiler:
         e.slot_storage = slots.__getitem__
         stepper = Stepper(graph, e, self.shared, slots)
         own = {v for s in slots.values() for v in s.vars()}
+        self.graphs_of_init.append(graph)
         cases = []
         for raw in stepper.run().transitions:
-            updates = tuple(
+            guard = self.resolve(and_(*raw.path.guard))
+            fatal = self.resolve(and_(*(c.cond for c in raw.path.checks if c.fatal)))
+            updates = [
                 Update(u.var, u.index, self.resolve(u.value), u.binders, self.resolve(u.where))
                 for u in raw.path.store.updates()
                 if u.var not in own
-            )
-            fatal = and_(*(c.cond for c in raw.path.checks if c.fatal))
-            cases.append(InitCase(raw.path.params, self.resolve(and_(*raw.path.guard, fatal)), updates))
-        return tuple(cases)
+            ]
+            for family in dict.fromkeys(c.prop for c in raw.path.checks if not c.fatal):
+                good = and_(*(c.cond for c in raw.path.checks if not c.fatal and c.prop == family))
+                updates.append(Update(self.init_fault(family, False), (), self.resolve(not_(good))))
+            cases.append(InitCase(raw.path.params, and_(guard, fatal), tuple(updates)))
+            for family in dict.fromkeys(c.prop for c in raw.path.checks if c.fatal):
+                good = and_(*(c.cond for c in raw.path.checks if c.fatal and c.prop == family))
+                broken = (Update(self.init_fault(family, True), (), TRUE),)
+                cases.append(InitCase(raw.path.params, and_(guard, not_(self.resolve(good))), broken))
+        return tuple(c for c in cases if c.guard != FALSE)
+
+    def init_fault(self, family: str, fatal: bool) -> Var:
+        """Says that ``init`` broke a claim; if ``fatal``, nothing runs then."""
+        faults = self.fatal_in_init if fatal else self.broken_in_init
+        known = faults.get(family)
+        if known is None:
+            known = faults[family] = Var(f"init.{family}.{'fatal' if fatal else 'broken'}", (), BOOL, VarKind.HIDDEN)
+        return known
 
     # -- waiting
 
@@ -943,7 +967,7 @@ class _Properties:
         self.raws = raws
 
     def all(self) -> Iterator[Property]:
-        graphs = self.c.graphs.values()
+        graphs = (*self.c.graphs.values(), *self.c.graphs_of_init)
         for name in dict.fromkeys(f for g in graphs for n in g.nodes for f in _families(n.op, self.c.instance)):
             yield self.from_checks(name, "assertion", f"no assertion tagged {name} fails")
         for p in self.c.module.properties:
@@ -955,6 +979,7 @@ class _Properties:
             ("bug", "no `bug` is reached"),
         ):
             found = any(k.prop == name for tr in self.s.transitions for k in tr.checks)
+            found = found or name in self.c.fatal_in_init or name in self.c.broken_in_init
             if found or name in ("range", "lock_misuse"):
                 yield self.from_checks(name, "built-in", claim)
         claim = "no threads wait for each other for ever"
@@ -971,6 +996,10 @@ class _Properties:
             conds = [self.c.resolve(cond) for family, cond in self.raws[n][1].path.spoken if family == name]
             if conds:
                 spoken.append(Case(tr.params, and_(tr.guard, or_(*conds)), n))
+        for faults in (self.c.broken_in_init, self.c.fatal_in_init):
+            if name in faults:
+                cases.append(Case((), Read(faults[name], ())))
+                spoken.append(Case((), TRUE))
         speaks = Target(tuple(spoken)) if kind == "assertion" else None
         return Property(name, name, kind, Wish.NEVER, Target(tuple(cases)), claim, speaks, origin)
 
