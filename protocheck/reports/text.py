@@ -80,7 +80,11 @@ def summary(reports: Sequence[Report], style: Style, again: str, shown: Traces =
         tail = style.paint("all as expected", Paint.GOOD)
     else:
         differ = len(wrong) + mismatches
-        words = f"{differ:,} not as expected" if status != 70 else "a fault in protocheck itself"
+        left = len([f for _, _, f in wrong if f.open]) + sum(
+            m.open for r in reports for s in r.scenarios for m in s.mismatches
+        )
+        parts_ = [f"{differ - left:,} not as expected"] * (differ > left) + [f"{left:,} left open"] * (left > 0)
+        words = " and ".join(parts_) if status != 70 else "a fault in protocheck itself"
         tail = style.paint(words, Paint.ERROR if status != 3 else Paint.WARNING)
     lines = [f"{parts}: {tail}.", *hang("", _assumed(reports), style.width, 0)]
     hints = list(_next(everything, again, shown))
@@ -172,7 +176,8 @@ def _table(report: Report, style: Style) -> list[str]:
         for mismatch in scenario.mismatches:
             words = [style.paint(x, Paint.ERROR) for x in hang("", printable(mismatch.message), verdict_width)]
             expected = [
-                style.paint(line, Paint.ERROR) for line in wrap(f"NO: {printable(mismatch.expected)}", expected_width)
+                style.paint(line, Paint.ERROR)
+                for line in wrap(f"{'open' if mismatch.open else 'NO'}: {printable(mismatch.expected)}", expected_width)
             ]
             rows.append(["", "", "\n".join(words), "\n".join(expected)])
     if not rows:
@@ -247,7 +252,8 @@ def _rows(scenario: ScenarioReport) -> list[_Row]:
     rows: list[_Row] = []
     for finding in scenario.findings:
         verdict = (sentence(finding.outcome), *_details(finding, scenario))
-        expected = "yes" if finding.as_expected else f"NO: {finding.expected}"
+        differs = "open" if finding.open else "NO"
+        expected = "yes" if finding.as_expected else f"{differs}: {finding.expected}"
         last = rows[-1] if rows else None
         if last is not None and finding.as_expected and last.finding.as_expected and last.verdict == verdict:
             rows[-1] = _Row((*last.properties, finding.name), verdict, expected, last.finding)
