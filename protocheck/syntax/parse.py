@@ -13,6 +13,7 @@ import re
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
@@ -462,10 +463,19 @@ def _takes(parser: _Parser, token: Token) -> bool:
     from lark import UnexpectedToken
 
     try:
-        parser.copy(deepcopy_values=False).feed_token(token)
+        _trial(parser).feed_token(token)
     except UnexpectedToken:
         return False
     return True
+
+
+def _trial(parser: _Parser) -> _Parser:
+    """A copy to try tokens on. NOTE(trials-build-nothing): trees would share their lists of children with the parser's
+    own, and what a trial appends to them would stay there."""
+    ahead = parser.copy(deepcopy_values=False)
+    ahead.parser_state.parse_conf = copy(ahead.parser_state.parse_conf)
+    ahead.parser_state.parse_conf.callbacks = {}
+    return ahead
 
 
 def _actor_head(cut: Sequence[Token]) -> int:
@@ -549,7 +559,7 @@ def _misspelt(file: SourceFile, misfit: _Misfit, accepted: set[str]) -> Diagnost
 
 
 def _fits(parser: _Parser, word: Token, then: Token) -> bool:
-    ahead = parser.copy(deepcopy_values=False)
+    ahead = _trial(parser)
     ahead.feed_token(word)
     return _takes(ahead, then)
 

@@ -396,3 +396,11 @@ def test_headlines_stand_on_one_line() -> None:
     for text in (_EIGHT, "protocol p\nhypervisor k { proc f() { a +\n b; (a\n+ b) = 3; } }", '"\x00\n"'):
         for fault in faults(text):
             assert "\n" not in fault.headline + fault.help
+
+
+def test_a_variable_named_x_repeats_nothing() -> None:
+    """Trying whether `x` is a name or the word of a product leaves no trace in the tree."""
+    text = "protocol p kernel k { lock b : mutex; state x : bool; thread m { x = true; with b { skip; } x = false; } }"
+    actor = next(i for i in parse(SourceFile("m.pchk", text)).items if isinstance(i, n.ActorDecl))
+    thread = next(i for i in actor.members if isinstance(i, n.ThreadDecl))
+    assert [type(s).__name__ for s in thread.body.statements] == ["Assign", "With", "Assign"]
