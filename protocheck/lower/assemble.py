@@ -69,6 +69,8 @@ from protocheck.lower.flow import (
     Node,
     Slot,
     init_flow,
+    is_choice,
+    is_step,
     mentions,
     state_refs,
     thread_flow,
@@ -352,10 +354,24 @@ class _Compiler:
         for key, n in self.number[name].items():
             if key == END:
                 continue
-            names = nodes[key.node].labels if kind == "at" else nodes[key.node].regions
-            if what in names:
+            labels, regions = self.marks(nodes, key)
+            if what in (labels if kind == "at" else regions):
                 wanted.append(n)
         return self.pc_is(name, wanted, who)
+
+    def marks(self, nodes: list[Node], key: Key) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The labels and regions of a location: also those of what follows on the only way to the next step."""
+        node = nodes[key.node]
+        if key.waiting:
+            return node.labels, tuple(dict.fromkeys(node.regions))
+        labels, regions = dict.fromkeys(node.labels), dict.fromkeys(node.regions)
+        seen = {node.number}
+        while not (is_step(node) or is_choice(node) or len(node.succ) != 1) and node.succ[0] not in seen:
+            node = nodes[node.succ[0]]
+            seen.add(node.number)
+            labels.update(dict.fromkeys(node.labels))
+            regions.update(dict.fromkeys(node.regions))
+        return tuple(labels), tuple(regions)
 
     def ended(self, name: str, who: tuple[Expr, ...]) -> Expr:
         parts = []
@@ -493,10 +509,8 @@ class _Compiler:
                 locations.append(Location(n, "end"))
                 continue
             node = nodes[key.node]
-            text = f"{node.origin.span.line}"
-            locations.append(
-                Location(n, text, node.origin, key.waiting, node.labels, tuple(dict.fromkeys(node.regions)))
-            )
+            labels, regions = self.marks(nodes, key)
+            locations.append(Location(n, str(node.origin.span.line), node.origin, key.waiting, labels, regions))
         storages = [self.slots[s] for s in self.graphs[name].slots]
         return ThreadClass(
             name,

@@ -100,7 +100,7 @@ class Nop:
 
 @dataclass(frozen=True)
 class Mark:
-    """A label or region edge that a property mentions: a step ends before it."""
+    """A labelled statement, or the begin of a region, that a property mentions: a step ends before it."""
 
 
 @dataclass(frozen=True)
@@ -985,8 +985,6 @@ class _Builder:
                     self.emit(Mark(), a, s.span)
                 self.block(body, a)
                 self.regions = before_regions
-                if mark and self.alive:
-                    self.emit(Mark(), a, s.span)
             case t.Skip():
                 self.emit(Nop(), a, s.span)
             case t.Halt():
