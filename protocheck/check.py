@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from protocheck.any_size import AnySize, Claims, Settings, prove_any_size
 from protocheck.diagnostics import Diagnostic, Label, ModelError, Rule
 from protocheck.engines import auto, bmc, explore, ic3, kinduction
 from protocheck.engines.auto import SECONDS, Answered
 from protocheck.engines.certify import CertificateRejected, CertificateUndecided, Recheck, certify
+from protocheck.engines.lift import Refusal
 from protocheck.engines.verdict import (
     Budget,
     Engine,
+    Exhausted,
     Induction,
     Invariant,
     Limit,
@@ -40,6 +43,7 @@ from protocheck.findings import (
     NeverFound,
     NotFoundToDepth,
     Outcome,
+    Proof,
     Report,
     ScenarioReport,
     Vacuous,
@@ -60,6 +64,9 @@ from protocheck.types.check import load
 from protocheck.types.tree import CheckedModule, Expectation
 
 ENGINES = (auto.ENGINE, explore.ENGINE, bmc.ENGINE, ic3.ENGINE, kinduction.ENGINE)
+
+ANY_SIZE_SECONDS = 5.0
+"""At most so long is tried, per scenario, to make claims for any size."""
 
 DEFAULT_SCENARIO = "default"
 """The name shown for a file without scenarios: parameters as declared, everything expected to hold."""
@@ -100,17 +107,21 @@ def check_file(
     *,
     scenarios: Sequence[str] = (),
     properties: Sequence[str] = (),
-    settings: Mapping[str, int | str] | None = None,
+    settings: Settings | None = None,
     engine: str = "auto",
     bound: int | None = None,
     timeout: float | None = None,
     progress: Tell | None = None,
+    any_size: bool = False,
+    why: bool = False,
 ) -> Report:
     """Check the model in ``path`` and say what was found.
 
     ``scenarios`` and ``properties`` (names of properties or families) restrict what is checked; ``settings`` override
     parameters in every scenario. ``engine`` is one of auto, explore, bmc, ic3, kinduction; ``bound`` limits the depth,
-    ``timeout`` the seconds per scenario (120 by default). :class:`ModelError` carries every fault of the model or of
+    ``timeout`` the seconds per scenario (120 by default). ``any_size`` (with auto and without a bound) tries for each
+    claim whether it holds for any number of members, ``why`` wants an invariant of its own for each claim that holds.
+    :class:`ModelError` carries every fault of the model or of
     the names given; :class:`ValueError` says that no such engine exists.
     """
     module = load(Path(path))
@@ -127,6 +138,8 @@ def check_file(
                 bound=bound,
                 timeout=timeout,
                 progress=progress,
+                any_size=any_size,
+                why=why,
             )
         )
     return assemble(module, reports, properties)
@@ -169,19 +182,27 @@ def check_scenario(
     scenario: str | None,
     *,
     properties: Sequence[str] = (),
-    settings: Mapping[str, int | str] | None = None,
+    settings: Settings | None = None,
     engine: str = "auto",
     bound: int | None = None,
     timeout: float | None = None,
     progress: Tell | None = None,
+    any_size: bool = False,
+    why: bool = False,
 ) -> ScenarioReport:
     """Check one scenario (None: parameters as declared, all expected to hold); the rest as :func:`check_file`."""
     instance = instantiate(module, scenario, settings)
     system = compile_system(module, instance)
     names = tuple(properties) or module.checks
-    findings = check_system(system, names, engine_named(engine), bound, timeout, progress)
     declared = module.scenarios[scenario] if scenario is not None else None
     expectations: tuple[Expectation, ...] = declared.expectations if declared is not None else ()
+    proved: Claims = {}
+    if any_size and engine == auto.ENGINE.name and bound is None:
+        wanted = [p for p in select(claims(system), names) if p.wish is Wish.NEVER]
+        seconds = min(ANY_SIZE_SECONDS, SECONDS if timeout is None else timeout / 2)
+        budget = Budget(deadline=time.monotonic() + seconds, progress=progress or (lambda _: None))
+        proved = prove_any_size(module, instance, system, wanted, settings or {}, budget, together=not why)
+    findings = check_system(system, names, engine_named(engine), bound, timeout, progress, proved, why)
 
     def labels(finding: Finding) -> tuple[str, ...]:
         return _labels(system, finding)
@@ -222,27 +243,38 @@ def check_system(
     bound: int | None = None,
     timeout: float | None = None,
     progress: Tell | None = None,
+    proved: Claims | None = None,
+    why: bool = False,
 ) -> tuple[Finding, ...]:
     """What is found about the properties that ``names`` mean (all, if there are none), in source order.
 
     One call of ``engine`` answers everything: the properties, whether they are ever put to the test, and lock order.
+    What is ``proved`` for any size already is not asked again. ``why``: a claim that holds needs an invariant.
     """
     seconds = SECONDS if timeout is None else timeout
     budget = Budget(bound, time.monotonic() + seconds, None, progress or (lambda _: None))
     chosen = select(claims(system), names)
+    proved = proved or {}
     with_locks = bool(system.locks) and (not names or LOCK_ORDER in names)
     questions = _Questions(system, seconds)
     order = lock_order.plan(system) if system.locks else None
     if order is not None and order.deadlock_free:
         questions.settle(DeadlockTarget(), Unreachable(Structural(lock_order.DEADLOCK_FREE), order.any_size))
+    for p in chosen:
+        claim = proved.get(p.name)
+        if isinstance(claim, AnySize):
+            questions.settle_any_size(p.target, claim)
     asked = [_asked(questions, p) for p in chosen]
     if order is not None and with_locks:
         about_locks = [questions.ask(t, needed=k in order.decisive) for k, t in enumerate(order.targets)]
     questions.answer(engine, budget)
-    findings = [_finding(questions, a) for a in asked]
+    if why:
+        questions.explain(asked, budget)
+    findings = [_finding(questions, a, proved.get(a.property.name)) for a in asked]
     if order is not None and with_locks:
         deadlocks = [questions.evidence(a.target) for a in asked if isinstance(a.property.target, DeadlockTarget)]
-        findings.append(_lock_finding(questions, order, about_locks, next(iter(deadlocks), None)))
+        deadlocked = next(iter(deadlocks), None)
+        findings.append(_lock_finding(questions, order, about_locks, deadlocked, proved.get(LOCK_ORDER)))
     return tuple(findings)
 
 
@@ -270,6 +302,7 @@ class _Questions:
         self.needed: list[bool] = []
         self.shortest: list[bool] = []
         self.settled: dict[PropertyTarget, Verdict] = {}
+        self.any_size: dict[PropertyTarget, AnySize] = {}
         self.answers: list[Answered | None] = []
         self._evidence: dict[int, Evidence | ReplayFailed] = {}
         self._proofs: dict[int, bool | CertificateRejected] = {}
@@ -277,6 +310,11 @@ class _Questions:
     def settle(self, target: PropertyTarget, verdict: Verdict) -> None:
         """``target`` has its answer already, should anybody ask."""
         self.settled[target] = verdict
+
+    def settle_any_size(self, target: PropertyTarget, claim: AnySize) -> None:
+        """``target`` is excluded by a proof for any size, made of a smaller instance, where it was checked again."""
+        self.settled[target] = claim.verdict
+        self.any_size[target] = claim
 
     def ask(self, target: PropertyTarget, *, needed: bool = True, shortest: bool = True) -> int:
         """The number of the question; ``needed`` if something depends on it, ``shortest`` if its run's length does."""
@@ -296,7 +334,8 @@ class _Questions:
             settled = self.settled.get(target)
             if settled is None and isinstance(target, Target) and not target.cases:
                 settled = Unreachable(Structural("no statement of the model can do it"))
-            self.answers.append(Answered(settled, "static") if settled is not None else None)
+            how = "ic3" if isinstance(settled, Unreachable) and isinstance(settled.by, Invariant) else "static"
+            self.answers.append(Answered(settled, how) if settled is not None else None)
         open_ = [k for k, a in enumerate(self.answers) if a is None]
         if engine.name == auto.ENGINE.name:
             optional = [n for n, k in enumerate(open_) if not self.needed[k]]
@@ -340,13 +379,38 @@ class _Questions:
         proof = self._certified(number)
         return f"its certificate was not re-checked: {proof}" if isinstance(proof, CertificateUndecided) else ""
 
+    def proof(self, number: int) -> Proof | None:
+        """The proof that the target is unreachable, if that is what was found."""
+        verdict = self.verdict(number)
+        target = list(self.targets)[number]
+        if not isinstance(verdict, Unreachable):
+            return None
+        claim = self.any_size.get(target)
+        return Proof(self.system, target, verdict) if claim is None else Proof(claim.system, claim.target, verdict)
+
+    def explain(self, asked: Sequence[_Asked], budget: Budget) -> None:
+        """Replace an exhausted search, which says that a claim holds but not why, by an inductive invariant."""
+        for a in asked:
+            answer = self.answers[a.target]
+            target = list(self.targets)[a.target]
+            if answer is None or not isinstance(answer.verdict, Unreachable):
+                continue
+            if isinstance(answer.verdict.by, Exhausted | Induction):
+                (verdict,) = ic3.run(self.system, [target], budget)
+                if isinstance(verdict, Unreachable):
+                    self.answers[a.target] = Answered(verdict, ic3.ENGINE.name)
+
     def _certified(self, number: int) -> bool | CertificateRejected:
         verdict = self.verdict(number)
         if not isinstance(verdict, Unreachable) or not isinstance(verdict.by, Invariant | Induction):
             return False  # a search would have to be repeated, a static argument cannot be checked by a solver
+        target = list(self.targets)[number]
+        claim = self.any_size.get(target)
+        if claim is not None:
+            return claim.rejected or True
         if number not in self._proofs:
             try:
-                checked = certify(self.system, list(self.targets)[number], verdict)
+                checked = certify(self.system, target, verdict)
                 self._proofs[number] = checked is Recheck.CHECKED
             except CertificateRejected as problem:
                 self._proofs[number] = problem
@@ -365,7 +429,7 @@ class _Questions:
         return self._evidence[number]
 
 
-def _finding(questions: _Questions, asked: _Asked) -> Finding:
+def _finding(questions: _Questions, asked: _Asked, claim: AnySize | Refusal | None) -> Finding:
     prop = asked.property
     answer = questions.answers[asked.target]
     assert answer is not None  # targets of properties are always needed
@@ -382,6 +446,8 @@ def _finding(questions: _Questions, asked: _Asked) -> Finding:
         verdict=answer.verdict,
         engine=answer.engine,
         origin=prop.origin,
+        proof=questions.proof(asked.target),
+        not_any=claim.reason if isinstance(claim, Refusal) and isinstance(outcome, Holds) else "",
     )
 
 
@@ -441,7 +507,11 @@ def _why_vacuous(prop: Property) -> str:
 
 
 def _lock_finding(
-    questions: _Questions, order: lock_order.Plan, numbers: Sequence[int], deadlocked: Evidence | None
+    questions: _Questions,
+    order: lock_order.Plan,
+    numbers: Sequence[int],
+    deadlocked: Evidence | None,
+    claim: AnySize | Refusal | None,
 ) -> Finding:
     verdicts = [questions.verdict(n) for n in numbers]
     evidence = [questions.evidence(n) for n in numbers]
@@ -449,6 +519,8 @@ def _lock_finding(
     broken = next((b for n in numbers if (b := questions.trouble(n)) is not None), None)
     outcome = broken or lock_order.outcome(order, graph, verdicts)
     if isinstance(outcome, Holds):
+        if isinstance(claim, AnySize) and graph.acyclic:
+            outcome = replace(outcome, any_size=claim.verdict.any_size)
         outcome = replace(outcome, fixed=_fixed(questions.system, outcome.any_size))
     proof = None
     if isinstance(outcome, Violated):
@@ -505,10 +577,11 @@ def _switches(system: System, evidence: Evidence | None) -> int:
 
 
 def _fixed(system: System, any_size: Sequence[str]) -> tuple[str, ...]:
-    """The sizes that stay fixed in a claim for any number of ``any_size``."""
+    """The sizes and parameters that stay fixed in a claim for any number of ``any_size``."""
     if not any_size:
         return ()
-    return tuple(f"{len(s.members)} {s.name}" for s in system.scalarsets if s.name not in any_size)
+    free = {f"{len(s.members)} {s.name}" for s in system.scalarsets if s.name in any_size}
+    return tuple(part for part in system.instance.split(", ") if part not in free)
 
 
 def _labels(system: System, finding: Finding) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn, TextIO, assert_never
@@ -199,6 +199,14 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--bound", metavar="K", help="look at runs of at most K steps")
     check.add_argument("--timeout", metavar="S", help="give up on a scenario after S seconds")
     check.add_argument("-j", dest="jobs", metavar="N", help="use N processes (default: one per processor)")
+    check.add_argument(
+        "--any-size",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="try for each claim whether it holds for any number of members (default: if one model is checked)",
+    )
+    check.add_argument("--why", action="store_true", help="show for each claim that holds the invariant that proves it")
+    check.add_argument("--certificates", metavar="DIR", help="write each proof as SMT-LIB 2 scripts into DIR")
     _add_format(check, TEXT)
     check.add_argument("--full", action="store_true", help="show the whole state at each step of a run")
     check.add_argument(
@@ -288,6 +296,8 @@ class _Request:
     timeout: float | None
     traces: bool
     full: bool
+    any_size: bool
+    why: bool
 
 
 def _request(options: argparse.Namespace) -> _Request:
@@ -307,11 +317,17 @@ def _request(options: argparse.Namespace) -> _Request:
         _seconds(options.timeout),
         options.traces,
         options.full,
+        options.any_size is True,
+        options.why,
     )
 
 
 def _fit(options: argparse.Namespace) -> None:
-    """Refuse options that the format makes no use of."""
+    """Refuse options that the format or the engine makes no use of."""
+    if options.any_size and (options.engine != "auto" or options.bound is not None):
+        other = f"--engine {options.engine}" if options.engine != "auto" else f"--bound {options.bound}"
+        mend = "a claim for any size needs a proof, and auto finds it"
+        raise UsageError(CONTRADICTORY_OPTIONS, f"`--any-size` and `{other}`", mend)
     name = options.format
     if name == JSON and (options.full or options.traces):
         option = "--full" if options.full else "--traces"
@@ -337,6 +353,8 @@ def _check(options: argparse.Namespace, doing: _Doing) -> int:
     request = _request(options)
     jobs = _number(options.jobs, "-j", 1, "the number of processes is 1 or more") or os.cpu_count() or 1
     models = find_models(options.paths)
+    if options.any_size is None:
+        request = replace(request, any_size=len(models) == 1)
     doing.words = f"checking {models[0].shown}" if len(models) == 1 else f"checking {len(models)} models"
     faults: list[Diagnostic] = []
     messages: list[str] = []
@@ -565,6 +583,8 @@ def _one(unit: _Unit, request: _Request, stop: threading.Event, tell: Callable[[
                     bound=request.bound,
                     timeout=request.timeout,
                     progress=tell,
+                    any_size=request.any_size,
+                    why=request.why,
                 )
             )
             if _interrupted(reports[-1]):

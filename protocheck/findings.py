@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
-from protocheck.engines.verdict import Certificate, Exhausted, Induction, Invariant, Limit, Run, Structural, Verdict
+from protocheck.engines.verdict import (
+    Certificate,
+    Exhausted,
+    Induction,
+    Invariant,
+    Limit,
+    Run,
+    Structural,
+    Unreachable,
+    Verdict,
+)
 from protocheck.ir.system import PropertyTarget, System
 from protocheck.source import Origin
 
@@ -179,6 +189,8 @@ def certificate_words(by: Certificate) -> str:
             return f"exhausted: {plural(states, 'state')}{' up to symmetry' if symmetric else ''}, deepest {depth:,}"
         case Induction(k):
             return f"proved by induction over {plural(k, 'step')}"
+        case Invariant(()):
+            return "proved: no state of the model, reachable or not, can be one"
         case Invariant(clauses):
             return f"proved by an inductive invariant of {plural(len(clauses), 'clause')}"
         case Structural(argument):
@@ -200,7 +212,8 @@ def _scope(any_size: tuple[str, ...], fixed: tuple[str, ...], at: str) -> str:
     if not any_size:
         return at
     stayed = f" with {', '.join(fixed)} fixed" if fixed else ""
-    return f" for any number of {' and '.join(any_size)}{stayed}"
+    names = " and ".join([*([", ".join(any_size[:-1])] if any_size[:-1] else []), any_size[-1]])
+    return f" for any number of {names}{stayed}"
 
 
 def _shortest(shortest: bool) -> str:
@@ -218,6 +231,15 @@ class Evidence:
     run: Run
     target: PropertyTarget
     replayed: Replayed = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """That ``target`` cannot be reached in ``system``: some small instance, where the claim is for any size."""
+
+    system: System
+    target: PropertyTarget
+    verdict: Unreachable
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -354,6 +376,8 @@ class Finding:
     ``expected`` words the expectation that applies ("violated in 12 steps"); ``as_expected`` is the judgement, and
     ``message`` says what differs if it does not match, else what is worth knowing about the outcome. ``open``: it
     does not match, but only because a limit was hit.
+    ``proof`` is what can be exported and explained; ``not_any`` says why it is one for these sizes only, if that was
+    tried.
     """
 
     name: str
@@ -371,6 +395,8 @@ class Finding:
     lock_graph: LockGraph | None = None
     engine: str = ""
     origin: Origin | None = field(default=None, compare=False, repr=False)
+    proof: Proof | None = field(default=None, compare=False, repr=False)
+    not_any: str = ""
 
     @property
     def tone(self) -> Tone:

@@ -26,6 +26,7 @@ LAYERS = (
     "traces",
     "engines",
     "properties",
+    "any_size",
     "check",
     "reports",
     "usage",

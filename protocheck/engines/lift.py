@@ -99,10 +99,19 @@ def prove_any_size(compile_at: Callable[[int], Seed | None], budget: Budget, tri
 
 
 def lift(
-    system: System, target: PropertyTarget, clauses: Sequence[Clause], larger: Seed, budget: Budget
+    system: System,
+    target: PropertyTarget,
+    clauses: Sequence[Clause],
+    larger: Seed,
+    budget: Budget,
+    among: Sequence[str] | None = None,
 ) -> Lifted | Refusal:
-    """Whether some of ``clauses`` are an invariant for any size. ``larger`` is the same model with more members."""
-    chosen = tuple(s.name for s in symmetric_scalarsets(system, [target], resets=True))
+    """Whether some of ``clauses`` are an invariant for any size. ``larger`` is the same model with more members.
+
+    Only scalarsets ``among`` those named, if any are, may have any size; the others keep theirs.
+    """
+    symmetric = symmetric_scalarsets(system, [target], resets=True)
+    chosen = tuple(s.name for s in symmetric if among is None or s.name in among)
     if not chosen:
         return Refusal("no scalarset has two interchangeable members")
     difference = same_shape(system, target, larger.system, larger.target)

@@ -102,7 +102,9 @@ def summary(reports: Sequence[Report], style: Style, again: str, shown: Traces =
 
 def _assumed(reports: Sequence[Report]) -> str:
     """The assumptions that are common to all verdicts, and that there are more where a table says so."""
-    return f"Every verdict is for the sizes shown with its scenario and assumes {MEMORY_MODEL}."
+    any_size = any(getattr(f.outcome, "any_size", ()) for r in reports for _, f in r.findings())
+    unless = ", unless it says any number," if any_size else ""
+    return f"Every verdict is for the sizes shown with its scenario{unless} and assumes {MEMORY_MODEL}."
 
 
 def _next(
