@@ -1571,7 +1571,11 @@ class _Builder:
             self.call(value, None, a)
         elif isinstance(value, t.BuiltinCall):
             self.builtin(value, None, a, span)
-        elif value is not None and not isinstance(value, t.TryAcquire | t.Test):
+        elif isinstance(value, t.TryAcquire | t.Test):
+            # Nobody wants the result, but the call or the attempt inside happens all the same.
+            unused = self.local("result", value.type, a)
+            self.test_into(t.LocalRef(unused, type=value.type, span=span), value, a, span)
+        elif value is not None:
             self.pure(value, a)
         self.unwind(frame.withs, a, span)
         frame.exits += self.pending
