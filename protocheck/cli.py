@@ -307,6 +307,10 @@ def _request(options: argparse.Namespace) -> _Request:
         near = get_close_matches(options.engine, _ENGINES, n=1)
         mend = f"did you mean `{near[0]}`?" if near else f"engines are {', '.join(_ENGINES)}"
         raise UsageError(UNKNOWN_ENGINE, f"no engine is called `{options.engine}`", mend)
+    if options.any_size and (options.engine != "auto" or options.bound is not None):
+        other = f"--engine {options.engine}" if options.engine != "auto" else f"--bound {options.bound}"
+        mend = "a claim for any size needs a proof, and auto finds it"
+        raise UsageError(CONTRADICTORY_OPTIONS, f"`--any-size` and `{other}`", mend)
     _fit(options)
     return _Request(
         parse_settings(options.settings),
@@ -323,11 +327,7 @@ def _request(options: argparse.Namespace) -> _Request:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    """Refuse options that the format or the engine makes no use of."""
-    if options.any_size and (options.engine != "auto" or options.bound is not None):
-        other = f"--engine {options.engine}" if options.engine != "auto" else f"--bound {options.bound}"
-        mend = "a claim for any size needs a proof, and auto finds it"
-        raise UsageError(CONTRADICTORY_OPTIONS, f"`--any-size` and `{other}`", mend)
+    """Refuse options that the format makes no use of."""
     name = options.format
     if name == JSON and (options.full or options.traces):
         option = "--full" if options.full else "--traces"

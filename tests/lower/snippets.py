@@ -1,0 +1,48 @@
+"""Short models compiled and searched, for tests of the compiler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from protocheck.engines.explore import explore
+from protocheck.engines.verdict import Reached
+from protocheck.ir.system import System
+from protocheck.lower import compile_system, instantiate
+from protocheck.lower.assemble import Reductions
+from protocheck.source import SourceFile
+from protocheck.syntax.parse import parse
+from protocheck.types.check import check, library_loader
+from protocheck.types.tree import CheckedModule
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+def module(text: str) -> CheckedModule:
+    """The checked module of a model text; a header is added where there is none."""
+    whole = text if text.startswith("protocol ") else f"protocol snippet {text}"
+    return check(parse(SourceFile("snippet.pchk", whole)), library_loader(MODELS))
+
+
+def compiled(text: str, reductions: Reductions = Reductions(), scenario: str | None = None) -> System:
+    """The system of a model text."""
+    found = module(text)
+    return compile_system(found, instantiate(found, scenario), None, reductions)
+
+
+def depths(system: System) -> dict[str, int | None]:
+    """For each claim the length of a shortest run to what it looks for, None if there is none."""
+    answers = explore(system, [p.target for p in system.properties], symmetry=False, to_the_end=True).verdicts
+    found = {}
+    for p, v in zip(system.properties, answers, strict=True):
+        found[p.name] = len(v.run.moves) if isinstance(v, Reached) else None
+    return found
+
+
+def depth(text: str, name: str = "goal") -> int | None:
+    """The length of a shortest run to ``name`` in a model text."""
+    return depths(compiled(text))[name]
+
+
+def states(text: str) -> int:
+    """The number of reachable states of a model text, without symmetry."""
+    return explore(compiled(text), [], symmetry=False, to_the_end=True).states
