@@ -15,6 +15,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn, TextIO, assert_never
 
+from protocheck.commands import add_commands, find_command
 from protocheck.diagnostics import Diagnostic, ModelError
 from protocheck.reports.formats import CANNOT_TELL, FORMATS, JSON, NAMES, TABLE, TEXT, Tells, Told, find_format, tell
 from protocheck.usage import (
@@ -120,6 +121,10 @@ def _run(words: list[str], doing: _Doing) -> int:
         case "schema":
             return _schema(options.of)
         case _:
+            command = find_command(options.command or "")
+            if command is not None:
+                doing.words = f"running {options.command}"
+                return command(options, _style(sys.stdout))
             _parser().print_help()
             return BAD_INPUT
 
@@ -233,6 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("engines", help="list the engines", allow_abbrev=False)
     schema = commands.add_parser("schema", help="print the JSON Schema of a format", allow_abbrev=False)
     schema.add_argument("of", nargs="?", choices=("json", "jsonl"), default="json", help="which one (default: json)")
+    add_commands(commands)
     return parser
 
 
