@@ -28,7 +28,7 @@ from typing import TypeAlias, assert_never
 import z3
 
 from protocheck.engines import ic3
-from protocheck.engines.verdict import Budget, Clause, Invariant, Unreachable
+from protocheck.engines.verdict import Budget, Clause, Invariant, Limit, Unreachable
 from protocheck.ir.expr import Apply, Expr, Lit, Op, Param, Quant, Quantifier, Read, Var, compute, reads
 from protocheck.ir.ground import symmetric_scalarsets
 from protocheck.ir.sorts import OptionSort, ScalarSort, Sort, scalarset_of, values_of
@@ -249,24 +249,44 @@ TRUE = z3.BoolVal(True)
 FALSE = z3.BoolVal(False)
 
 
+def _is_true(part: z3.BoolRef) -> bool:
+    """Z3 keeps equal terms once, so truth is one address; asking for it by name would cost most of the time here."""
+    return bool(part.ast.value == _TRUE_AT)
+
+
+def _is_false(part: z3.BoolRef) -> bool:
+    return bool(part.ast.value == _FALSE_AT)
+
+
+_TRUE_AT, _FALSE_AT = TRUE.ast.value, FALSE.ast.value
+
+
 def _and(parts: Sequence[z3.BoolRef]) -> z3.BoolRef:
-    kept = [p for p in parts if not z3.is_true(p)]
-    if any(z3.is_false(p) for p in kept):
+    kept = [p for p in parts if not _is_true(p)]
+    if any(_is_false(p) for p in kept):
         return FALSE
     return TRUE if not kept else kept[0] if len(kept) == 1 else z3.And(kept)
 
 
 def _or(parts: Sequence[z3.BoolRef]) -> z3.BoolRef:
-    kept = [p for p in parts if not z3.is_false(p)]
-    if any(z3.is_true(p) for p in kept):
+    kept = [p for p in parts if not _is_false(p)]
+    if any(_is_true(p) for p in kept):
         return TRUE
     return FALSE if not kept else kept[0] if len(kept) == 1 else z3.Or(kept)
 
 
 def _not(part: z3.BoolRef) -> z3.BoolRef:
-    if z3.is_true(part):
+    if _is_true(part):
         return FALSE
-    return TRUE if z3.is_false(part) else z3.Not(part)
+    return TRUE if _is_false(part) else z3.Not(part)
+
+
+@dataclass(frozen=True)
+class _Universal:
+    """A clause as a closed formula, with the members and the cells whose axioms it needs."""
+
+    formula: z3.BoolRef
+    needs: tuple[tuple[str, int] | tuple[Var, tuple[int | z3.ExprRef, ...], str | None], ...]
 
 
 class _World:
@@ -285,6 +305,28 @@ class _World:
         self._kept: list[Sequence[int | z3.ExprRef]] = []
         self._count = 0
         self._elements: dict[str, list[z3.ExprRef]] = {name: [] for name in chosen}
+        # What a formula about this world needs of it, and whether it names something that other worlds do not know.
+        self._needs: list[tuple[str, int] | tuple[Var, tuple[int | z3.ExprRef, ...], str | None]] = []
+        self._own = False
+
+    def universal(self, number: int, clause: Clause, known: dict[int, _Universal]) -> z3.BoolRef:
+        """``clause`` for all members; ``known`` are those built for other worlds, by number."""
+        found = known.get(number)
+        if found is None:
+            self._needs, self._own = [], False
+            formula = self.each(
+                Quantifier.FORALL, clause.params, {}, lambda env: self.bool_(clause.formula, env, self.now)
+            )
+            found = _Universal(formula, tuple(self._needs))
+            if not self._own:
+                known[number] = found
+            return formula
+        for need in found.needs:
+            if len(need) == 2:
+                self.element(*need)
+            else:
+                self._declare(*need)
+        return found.formula
 
     def complete(self) -> None:
         """Say that each cell that holds a member or none does hold one, for the cells at the constants in sight.
@@ -316,6 +358,7 @@ class _World:
     def element(self, name: str, value: int) -> z3.ExprRef:
         """The member ``value`` of a scalarset, as a constant different from those of other members."""
         found = self._named.get((name, value))
+        self._needs.append((name, value))
         if found is None:
             found = z3.Const(f"{name}:{value}", self.sorts[name])
             for (other, _), constant in self._named.items():
@@ -333,7 +376,7 @@ class _World:
         """Any value of the sort of ``param``."""
         name = self.free(param.sort)
         if name is None:
-            return self._one_of([(v, z3.BoolVal(True)) for v in values_of(param.sort)], param.name)
+            return self._one_of([(v, TRUE) for v in values_of(param.sort)], param.name)
         element = self.fresh(param.name, self.sorts[name])
         self._elements[name].append(element)
         keys: list[z3.ExprRef | int] = [element]
@@ -355,7 +398,10 @@ class _World:
         """A cell of the state in which the question is asked. Cells at constants are named once."""
         key = (var.name, tuple(i if isinstance(i, int) else -1 - i.get_id() for i in index))
         found = self._cells.get(key)
-        if found is None:
+        self._own = self._own or self.free(var.sort) is not None
+        if found is not None:
+            self._needs.append((var, tuple(index), self.free(var.sort)))
+        else:
             ground = not any(isinstance(i, z3.ExprRef) and i.get_id() in self._bound for i in index)
             found = self._cell(var, index, ground)
             if ground:
@@ -396,6 +442,7 @@ class _World:
 
     def _declare(self, var: Var, index: Sequence[int | z3.ExprRef], name: str | None) -> None:
         """The axioms of the relations of ``var`` at the finite part of ``index``, once."""
+        self._needs.append((var, tuple(index), name))
         label = f"{var.name} {[i if isinstance(i, int) else '' for i in index]}"
         if label in self._axioms:
             return
@@ -426,7 +473,7 @@ class _World:
         """``e`` as a formula."""
         match e:
             case Lit(value):
-                return z3.BoolVal(bool(value))
+                return TRUE if value else FALSE
             case Apply(Op.NOT, (a,)):
                 return _not(self.bool_(a, env, read))
             case Apply(Op.AND, args):
@@ -471,9 +518,9 @@ class _World:
         ]
         if kind is Quantifier.FORALL:
             whole = _and(parts)
-            return z3.ForAll(variables, whole) if variables and not z3.is_true(whole) else whole
+            return z3.ForAll(variables, whole) if variables and not _is_true(whole) else whole
         whole = _or(parts)
-        return z3.Exists(variables, whole) if variables and not z3.is_false(whole) else whole
+        return z3.Exists(variables, whole) if variables and not _is_false(whole) else whole
 
     def kind(self, e: Expr) -> str | None:
         """The scalarset of any size that ``e`` is a member of, if it shows."""
@@ -589,7 +636,7 @@ class _World:
 def _merge(parts: object) -> Number:
     by_value: dict[int, list[z3.BoolRef]] = {}
     for value, when in parts:  # type: ignore[attr-defined]
-        if not z3.is_false(when):
+        if not _is_false(when):
             by_value.setdefault(value, []).append(when)
     return tuple((value, _or(by_value[value])) for value in sorted(by_value))
 
@@ -652,7 +699,7 @@ def _updated(
             else:
                 conds.append(equal(world.member(part, free, inner, before), ((here, TRUE),)))
         cond = _and(conds)
-        if z3.is_false(cond):
+        if _is_false(cond):
             continue
         new: Number | Member
         if name is None:
@@ -682,6 +729,7 @@ class _Houdini:
         self.chosen = chosen
         self.budget = budget
         self.alive = dict.fromkeys(range(len(clauses)))
+        self.universals: dict[int, _Universal] = {}
 
     def run(self) -> tuple[Clause, ...] | None:
         """The clauses that remain, or None if they do not exclude the target (or no answer was found)."""
@@ -693,10 +741,14 @@ class _Houdini:
             self._drop(_Question(self, world, _after(world, case.updates, env, defaults), None, hypotheses=False))
         questions = []
         for transition in self.system.transitions:
+            written = frozenset(u.var.name for u in transition.updates)
+            if all(written.isdisjoint(r.var.name for r in reads(c.formula)) for c in self.clauses):
+                continue
+            if self.budget.expired():
+                raise NotLiftableError(Limit.TIME.value)
             world = _World(self.system, self.chosen)
             env = {p.name: world.constant(p) for p in transition.params}
             world.solver.add(self._can_step(world, transition, env, fatal=True))
-            written = frozenset(u.var.name for u in transition.updates)
             after = _after(world, transition.updates, env, world.now)
             questions.append(_Question(self, world, after, written, hypotheses=True))
         changed = True
@@ -764,7 +816,7 @@ class _Houdini:
     def _reachable(self, world: _World) -> bool:
         world.complete()
         for n in self.alive:
-            world.solver.add(_universal(world, self.clauses[n]))
+            world.solver.add(world.universal(n, self.clauses[n], self.universals))
         return bool(self._check(world.solver, ()) != z3.unsat)
 
     def _goals(self) -> Iterator[_World]:
@@ -863,7 +915,7 @@ class _Question:
         for n, clause in enumerate(houdini.clauses):
             if hypotheses:
                 on = z3.Bool(f"assume {n}")
-                world.solver.add(z3.Implies(on, _universal(world, clause)))
+                world.solver.add(z3.Implies(on, world.universal(n, clause, houdini.universals)))
                 self.hypotheses[n] = on
             if written is not None and written.isdisjoint(r.var.name for r in reads(clause.formula)):
                 continue  # what is not assigned stays, and so does what is said of it alone
@@ -881,7 +933,3 @@ class _Question:
             self.goals[n] = broken
         if hypotheses:
             world.complete()
-
-
-def _universal(world: _World, clause: Clause) -> z3.BoolRef:
-    return world.each(Quantifier.FORALL, clause.params, {}, lambda env: world.bool_(clause.formula, env, world.now))
