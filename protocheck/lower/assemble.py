@@ -25,6 +25,7 @@ from protocheck.ir.expr import (
     forall,
     implies,
     ite,
+    lit,
     ne,
     not_,
     or_,
@@ -692,15 +693,16 @@ class _Compiler:
         return self.waiting[name]
 
     def waits(self, name: str) -> Iterator[Wait]:
-        """Every way in which an instance of ``name`` may be blocked."""
+        """Every way in which an instance of ``name`` may be blocked; blocked at rest, it is idle by design."""
         stepper = self.steppers[name]
         nodes = self.graphs[name].nodes
         who = self.views[name].params
         rest = set(self.at_rest(name))
         resting = self.instance.threads[name].kind in (ThreadKind.ENVIRONMENT, ThreadKind.ADVERSARY)
         for key, n in self.number[name].items():
-            if key == END or (resting and key in rest):
+            if key == END:
                 continue
+            at_rest = lit(resting and key in rest)
             here = and_(self.pc_is(name, [n], who), self.running(), self.moving(name, who))
             node = nodes[key.node]
             if key.waiting:
@@ -711,12 +713,12 @@ class _Compiler:
                 continue
             out = [r for r in self.steps[name].transitions if r.source == key]
             if key in self.steps[name].stuck and not out:
-                yield Wait(name, self.resolve(here), (), FALSE, _text(node), None, node.origin)
+                yield Wait(name, self.resolve(here), (), at_rest, _text(node), None, node.origin)
             if not any(r.path.blocking for r in out):
                 continue
             free = or_(*(exists(r.path.params, and_(*r.path.guard)) for r in out))
             blocked = self.resolve(and_(here, not_(free)))
-            idle: Expr = FALSE
+            idle: Expr = at_rest
             if all(isinstance(r.action.op, flow.Wait) and r.action.op.idle for r in out):
                 parts = []
                 for r in out:

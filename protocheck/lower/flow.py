@@ -30,7 +30,7 @@ from protocheck.types.contention import (
     released,
     subexpressions,
 )
-from protocheck.types.types import BoolType, SetType, SnapshotType, Type
+from protocheck.types.types import BoolType, IntType, SetType, SnapshotType, Type
 
 # --------------------------------------------------------------------------------------------------------------------
 # Activations: what the names in a routine's body mean
@@ -709,7 +709,7 @@ class _Builder:
         if not self.happens(routine.value, inner):
             self.touch()
             return call
-        result = self.local(f"{e.fn.rsplit('.', 1)[-1]}", e.type, a)
+        result = self.local(f"{e.fn.rsplit('.', 1)[-1]}", self.finite(e), a)
         self.assign_local(result, self.pure(routine.value, inner), inner, a, e.span)
         return t.LocalRef(result, type=e.type, span=e.span)
 
@@ -720,8 +720,8 @@ class _Builder:
 
     def short_circuit(self, e: t.Apply, a: Activation) -> t.Expr:
         """Evaluate ``&&``, ``||``, ``implies``, ``?:`` by branches: an access happens only when it is needed."""
-        result = self.local("test", e.type, a)
-        place = t.LocalRef(result, type=e.type, span=e.span)
+        result = self.local("test", self.finite(e), a)
+        place = t.LocalRef(result, type=result.type, span=e.span)
 
         def put(value: t.Expr) -> None:
             self.emit(Set(place, self.pure(value, a), False), a, e.span)
@@ -1378,7 +1378,7 @@ class _Builder:
         return t.LocalRef(copy, type=bounded, span=span)
 
     def finite(self, e: t.Expr) -> Type:
-        return bounded_type(e, self.instance)
+        return bounded_type(e, self.instance) if isinstance(e.type, IntType) else e.type
 
     def whole_loop(self, s: t.ForEach | t.ForRange, a: Activation) -> bool:
         """Whether the loop can be executed as a whole: no step, no choice, no way out.

@@ -23,10 +23,10 @@ def module(text: str) -> CheckedModule:
     return check(parse(SourceFile("snippet.pchk", whole)), library_loader(MODELS))
 
 
-def compiled(text: str, reductions: Reductions = Reductions(), scenario: str | None = None) -> System:
-    """The system of a model text."""
+def compiled(text: str, *, dead_locals: bool = True, merge: bool = True) -> System:
+    """The system of a model text, with or without the compiler's reductions."""
     found = module(text)
-    return compile_system(found, instantiate(found, scenario), None, reductions)
+    return compile_system(found, instantiate(found), None, Reductions(dead_locals, merge))
 
 
 def depths(system: System) -> dict[str, int | None]:

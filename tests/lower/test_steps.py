@@ -163,7 +163,8 @@ def test_locks_of_a_with_are_given_back_on_every_way_out() -> None:
         "leave();",
     ]
     for way in ways:
-        text = f"""kernel k {{ lock r : rwsem; lock m : mutex; state c : bool; proc leave() {{ with r read {{ return; }} }}
+        text = f"""kernel k {{ lock r : rwsem; lock m : mutex; state c : bool;
+            proc leave() {{ with r read {{ return; }} }}
             init {{ choose v : bool; c = v; }}
             thread t {{ {way} here: await held_by_nobody; }} state held_by_nobody : bool = true; }}
             reachable goal: at(k.t, here); invariant free: at(k.t, here) implies !held(k.r) && !held(k.m);"""
