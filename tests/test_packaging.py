@@ -53,6 +53,7 @@ def test_the_wheel_carries_grammar_models_and_schema(wheel: Path) -> None:
     assert "protocheck/_data/grammar/protocheck.lark" in names
     assert "protocheck/_data/models/lib/content.pchk" in names
     assert "protocheck/reports/schema/report.schema.json" in names
+    assert "protocheck/reports/page/page.html" in names
     assert not [n for n in names if n.startswith("tests/")]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from protocheck import cli
 from protocheck.reports.formats import FORMATS, NAMES
+from protocheck.usage import find_models
 
 ROOT = Path(__file__).resolve().parent.parent
 ABBA = (ROOT / "models" / "toys" / "abba.pchk").read_text(encoding="utf-8")
@@ -156,3 +158,37 @@ def test_both_schemas_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["$defs"]["step"]
     assert run("schema", "jsonl") == 0
     assert len(json.loads(capsys.readouterr().out)["oneOf"]) == 4
+
+
+def test_the_excerpts_of_the_page_are_real(capsys: pytest.CaptureFixture[str]) -> None:
+    """The state of the ITF trace and the step of the SARIF log in docs/formats.md are parts of what is written."""
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    state, step = (json.loads(text) for text in re.findall(r"^```text\n(.*?)^```$", page, re.M | re.S))
+    (model,) = re.findall(r"^```pchk\n(.*?)^```$", page, re.M | re.S)
+    Path("opposite.pchk").write_text(model.replace("deadlock violated", "deadlock holds"), encoding="utf-8")
+    assert run("check", "opposite.pchk", "--property", "deadlock", "--format", "itf") == 1
+    assert state in json.loads(capsys.readouterr().out)["states"]
+    run("check", "opposite.pchk", "--property", "deadlock", "--format", "sarif")
+    (result,) = json.loads(capsys.readouterr().out)["runs"][0]["results"]
+    assert step in [x for flow in result["codeFlows"][0]["threadFlows"] for x in flow["locations"]]
+
+
+def test_the_page_names_every_format() -> None:
+    """docs/formats.md has each format in its table, in a section of its own, and the hook that exists."""
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    table = "\n".join(line for line in page.split("\n") if line.startswith("|"))
+    heads = ", ".join(re.findall(r"^## (.*)$", page, re.M)).split(", ")
+    assert [n for n in NAMES if f"`{n}`" not in table] == []
+    assert [n for n in NAMES if n != "text" and n not in heads] == []
+    assert re.findall(r"^- id: (\w+)$", (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"), re.M) == [
+        "protocheck"
+    ]
+
+
+def test_the_hook_takes_models_and_leaves_out_libraries() -> None:
+    """What the hook's patterns let through is what ``protocheck check`` checks in a folder."""
+    hook = (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
+    (wanted,), (left_out,) = (re.findall(rf"^  {name}: (.*)$", hook, re.M) for name in ("files", "exclude"))
+    everything = [p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "models").rglob("*")) if p.is_file()]
+    chosen = [p for p in everything if re.search(wanted, p) and not re.search(left_out, p)]
+    assert chosen == sorted(m.path.relative_to(ROOT).as_posix() for m in find_models([str(ROOT / "models")]))

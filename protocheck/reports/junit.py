@@ -62,14 +62,16 @@ def _scenario(root: ElementTree.Element, model: Model, scenario: Scenario) -> No
     suite = ElementTree.SubElement(
         root, "testsuite", {"name": _clean(f"{model.name}.{scenario.name}"), "file": _clean(model.file)}
     )
-    properties = ElementTree.SubElement(suite, "properties")
-    for name, value in (
+    about = (
         ("instance", scenario.instance),
         ("variants", ", ".join(scenario.variants)),
         *scenario.settings,
         ("assumptions", "; ".join(scenario.assumptions)),
-    ):
-        if value:
+    )
+    told = [(name, value) for name, value in about if value]
+    if told:
+        properties = ElementTree.SubElement(suite, "properties")
+        for name, value in told:
             ElementTree.SubElement(properties, "property", {"name": _clean(name), "value": _clean(value)})
     for verdict in scenario.verdicts:
         case = _case(suite, f"{model.name}.{scenario.name}", verdict.prop)

@@ -29,9 +29,11 @@ def ascii_only(text: str) -> str:
 
 
 def command(run: Run) -> list[str]:
-    """The words of the command that finds the run again."""
-    words = ["protocheck", "check", run.model.file, "--scenario", run.scenario.name, "--property", run.verdict.prop]
-    return [shlex.quote(ascii_only(w)) for w in words]
+    """The command that finds the run again, in pieces: each option stays with its value."""
+    pieces = [["protocheck"], ["check"], [run.model.file], ["--scenario", run.scenario.name]]
+    pieces.append(["--property", run.verdict.prop])
+    pieces += [["-p", f"{name}={value}"] for name, value in run.scenario.settings]
+    return [shlex.join(ascii_only(word) for word in piece) for piece in pieces]
 
 
 def _run(document: Document, run: Run) -> Iterator[str]:
@@ -67,14 +69,14 @@ def _plain(text: str) -> str:
     return ascii_only(printable(text))
 
 
-def _command(words: Sequence[str]) -> Iterator[str]:
-    """A command of at most as many columns as there are, continued as a shell understands it; no word is cut."""
+def _command(pieces: Sequence[str]) -> Iterator[str]:
+    """A command in lines that fit, continued as a shell understands it; no piece is cut."""
     line = "   "
-    for word in words:
-        if len(line) + 1 + len(word) > WIDTH - 2 and line.strip():
+    for piece in pieces:
+        if len(line) + 1 + len(piece) > WIDTH - 2 and line.strip():
             yield f"{line} \\"
             line = "       "
-        line += f" {word}"
+        line += f" {piece}"
     yield line
 
 
