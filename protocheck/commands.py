@@ -11,7 +11,7 @@ from protocheck.usage import BAD_USAGE, BAD_VALUE, ModelFile, UsageError, find_m
 if TYPE_CHECKING:
     from protocheck.reports.style import Style
 
-OK = 0
+OK, DIFFERS, LIMIT, OUR_FAULT = 0, 1, 3, 70
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[Any]"
 Command: TypeAlias = "Callable[[argparse.Namespace, Style], int]"
@@ -21,11 +21,12 @@ Command: TypeAlias = "Callable[[argparse.Namespace, Style], int]"
 def add_commands(commands: Subparsers) -> None:
     """Declare the commands of this module, each with its options."""
     _add_info(commands)
+    _add_compare(commands)
 
 
 def find_command(name: str) -> Command | None:
     """The command called ``name``, if it is one of this module."""
-    return {"info": _info}.get(name)
+    return {"info": _info, "compare": _compare}.get(name)
 
 
 def _model(given: str) -> ModelFile:
@@ -43,6 +44,18 @@ def _count(text: str, option: str, least: int) -> int:
         value = least - 1
     if value < least:
         raise UsageError(BAD_VALUE, f"`{option} {text}`: a whole number from {least} on is wanted")
+    return value
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise UsageError(BAD_VALUE, f"`--timeout {text}`: the timeout is a number of seconds above 0")
     return value
 
 
@@ -74,4 +87,43 @@ def _info(options: argparse.Namespace, style: Style) -> int:
     states = _count(options.states, "--states", 1)
     found = info(load(model.path, model.shown), tuple(dict.fromkeys(options.scenario)), settings, states)
     print(render_json(found) if options.format == "json" else render(found, style), end="")
+    return OK
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# compare
+
+
+def _add_compare(commands: Subparsers) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="compare what proposals guarantee",
+        description="Tell which guarantees each proposal gives, and what the others lose and gain against the first.",
+        epilog="A proposal is [REV:]FILE[:SCENARIO[:NAME=VALUE,...]]; REV is a git revision. One file alone stands for "
+        "each of its scenarios.",
+        allow_abbrev=False,
+    )
+    compare.add_argument("proposals", nargs="+", metavar="PROPOSAL", help="the first is what others are compared with")
+    compare.add_argument("--fail-on", choices=("lost",), help="exit code 1 if a guarantee is lost, 3 if that is open")
+    compare.add_argument("--no-runs", action="store_true", help="do not show the run behind each difference")
+    compare.add_argument("--bound", metavar="K", help="look at runs of at most K steps")
+    compare.add_argument("--timeout", metavar="S", help="give up on a scenario after S seconds")
+    compare.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
+
+
+def _compare(options: argparse.Namespace, style: Style) -> int:
+    from protocheck.compare import Change, compare
+    from protocheck.proposals import find_proposals
+    from protocheck.reports.compare import render, render_json
+
+    bound = None if options.bound is None else _count(options.bound, "--bound", 0)
+    timeout = _seconds(options.timeout)
+    found = compare(find_proposals(options.proposals), bound=bound, timeout=timeout)
+    print(render_json(found) if options.format == "json" else render(found, style, not options.no_runs), end="")
+    if found.broken:
+        return OUR_FAULT
+    if options.fail_on == "lost" and found.count(Change.LOST, Change.UNCLAIMED):
+        return DIFFERS
+    if options.fail_on == "lost" and found.count(Change.OPEN):
+        return LIMIT
     return OK
