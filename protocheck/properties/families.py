@@ -48,11 +48,14 @@ def members(name: str, properties: Sequence[tuple[str, str]]) -> tuple[int, ...]
     """The positions of the (property, family) pairs that ``name`` means.
 
     It is a property if one has that name, else a family; a name that is neither may be that of a property or family
-    of an imported module without the import's name before it.
+    of an imported module without the import's name before it. Assertions have no name but that of their family: such a
+    name means the whole family.
     """
     last = [(p.rsplit(".", 1)[-1], f.rsplit(".", 1)[-1]) for p, f in properties]
     for pairs, part in ((properties, 0), (properties, 1), (last, 0), (last, 1)):
         found = tuple(k for k, pair in enumerate(pairs) if pair[part] == name)
+        if part == 0 and any(pairs[k][1] == name for k in found):
+            found = tuple(k for k, pair in enumerate(pairs) if name in pair)
         if found:
             return found
     return ()

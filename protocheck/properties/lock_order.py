@@ -817,6 +817,14 @@ class _Conclusion:
             )
         )
         closed = [(v.steps, c) for c in live if (v := self._violated(c.closed)) is not None]
+        waits = any(self.plan.nodes[n].kind == "wait" for n in cycle.nodes)
+        stuck = [(steps, c) for steps, c in closed if not waits or self._for_ever(c)]
+        if closed and not stuck:
+            text = "its threads wait at once, but one of the waits can be ended by a thread that is not in the cycle"
+            certificate = self._certificate([c.closed for c in live])
+            proof = self.evidence[closed[0][1].closed]
+            return LockFinding(LockFindingKind.UNREALISED, names, edges, text, Holds(certificate), evidence=proof)
+        closed = stuck
         if closed:
             combo = min(closed, key=lambda pair: pair[0])[1]
             proof = self.evidence[combo.closed]
@@ -860,6 +868,11 @@ class _Conclusion:
                 "" if gates else "; no lock keeps them apart, so a flag, a condition or the order of events does"
             )
         return LockFinding(LockFindingKind.PREVENTED, names, edges, text, Holds(certificate), prevented_by=by)
+
+    def _for_ever(self, combo: Combination) -> bool:
+        """Whether the run into the cycle ends in a deadlock; a wait that is not for a lock may have other wakers."""
+        proof = self.evidence[combo.closed]
+        return proof is not None and bool(deadlocked_in(self.plan.system, proof.replayed.states[-1]))
 
     def _certificate(self, questions: Sequence[int]) -> Certificate:
         for q in questions:
