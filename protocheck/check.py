@@ -59,6 +59,7 @@ from protocheck.lower.instance import show_param
 from protocheck.properties import lock_order
 from protocheck.properties.expectations import judge
 from protocheck.properties.families import BUILT_IN, LOCK_ORDER, claims, known_names, members, select
+from protocheck.traces.invariant import told
 from protocheck.traces.replay import ReplayFailed, replay
 from protocheck.types.check import load
 from protocheck.types.tree import CheckedModule, Expectation
@@ -270,7 +271,7 @@ def check_system(
     questions.answer(engine, budget)
     if why:
         questions.explain(asked, budget)
-    findings = [_finding(questions, a, proved.get(a.property.name)) for a in asked]
+    findings = [_finding(questions, a, proved.get(a.property.name), why) for a in asked]
     if order is not None and with_locks:
         deadlocks = [questions.evidence(a.target) for a in asked if isinstance(a.property.target, DeadlockTarget)]
         deadlocked = next(iter(deadlocks), None)
@@ -429,12 +430,16 @@ class _Questions:
         return self._evidence[number]
 
 
-def _finding(questions: _Questions, asked: _Asked, claim: AnySize | Refusal | None) -> Finding:
+def _finding(questions: _Questions, asked: _Asked, claim: AnySize | Refusal | None, why: bool) -> Finding:
     prop = asked.property
     answer = questions.answers[asked.target]
     assert answer is not None  # targets of properties are always needed
     evidence = questions.evidence(asked.target)
     outcome = questions.trouble(asked.target) or _outcome(questions, asked, answer.verdict, evidence)
+    proof = questions.proof(asked.target)
+    invariant: tuple[str, ...] = ()
+    if why and proof is not None and isinstance(proof.verdict.by, Invariant):
+        invariant = told(proof.system, proof.verdict.by.clauses)
     return Finding(
         prop.name,
         prop.family,
@@ -446,8 +451,9 @@ def _finding(questions: _Questions, asked: _Asked, claim: AnySize | Refusal | No
         verdict=answer.verdict,
         engine=answer.engine,
         origin=prop.origin,
-        proof=questions.proof(asked.target),
+        proof=proof,
         not_any=claim.reason if isinstance(claim, Refusal) and isinstance(outcome, Holds) else "",
+        invariant=invariant,
     )
 
 

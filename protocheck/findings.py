@@ -377,7 +377,7 @@ class Finding:
     ``message`` says what differs if it does not match, else what is worth knowing about the outcome. ``open``: it
     does not match, but only because a limit was hit.
     ``proof`` is what can be exported and explained; ``not_any`` says why it is one for these sizes only, if that was
-    tried.
+    tried; ``invariant`` tells, if it was asked for, the proof in sentences.
     """
 
     name: str
@@ -397,6 +397,7 @@ class Finding:
     origin: Origin | None = field(default=None, compare=False, repr=False)
     proof: Proof | None = field(default=None, compare=False, repr=False)
     not_any: str = ""
+    invariant: tuple[str, ...] = ()
 
     @property
     def tone(self) -> Tone:

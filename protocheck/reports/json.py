@@ -166,6 +166,8 @@ def _finding(finding: Finding, instance: str, system: System | None) -> Json:
         "open": finding.open,
         "message": finding.message,
         "engine": finding.engine,
+        "invariant": list(finding.invariant),
+        "not_any_size": finding.not_any,
         "places": _places(finding.origin),
         "trace": _trace(trace, _stands(system, finding.evidence)) if trace is not None else None,
         "lock_graph": _graph(finding.lock_graph, system),

@@ -51,7 +51,11 @@ class Traces(Enum):
 
 
 def render(
-    report: Report, style: Style, traces: Traces = Traces.UNEXPECTED, full: bool = False, brief: bool = False
+    report: Report,
+    style: Style,
+    traces: Traces = Traces.UNEXPECTED,
+    full: bool = False,
+    brief: bool = False,
 ) -> str:
     """One model: its table, then a section for each verdict that differs (or, with ``ALL``, that has a run).
 
@@ -59,8 +63,9 @@ def render(
     """
     count = plural(len(report.scenarios), "scenario")
     lines = [f"{style.paint(printable(report.file), Paint.BOLD)}: {printable(report.model)}, {count}"]
-    lines += _brief(report, style) if brief else ["", *_table(report, style)]
+    lines += _brief(report, style) if brief else ["", *_table(report, style, traces is Traces.ALL)]
     for scenario in report.scenarios:
+        lines += _invariants(scenario, style)
         lines += _sections(report, scenario, style, traces, full)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -151,8 +156,8 @@ class _Row:
     finding: Finding
 
 
-def _table(report: Report, style: Style) -> list[str]:
-    groups = {id(s): _rows(s) for s in report.scenarios}
+def _table(report: Report, style: Style, verbose: bool) -> list[str]:
+    groups = {id(s): _rows(s, verbose) for s in report.scenarios}
     name_width = min(20, max([8, *(len(s.name) for s in report.scenarios)]))
     widest = max([8, *(len(", ".join(r.properties)) for rows in groups.values() for r in rows)])
     property_width = max(12, min(widest, 32, style.width // 3))
@@ -249,11 +254,11 @@ def _about(scenario: ScenarioReport, width: int, style: Style) -> list[str]:
     return ["", "\n".join(style.paint(x, Paint.DIM) for x in lines), ""]
 
 
-def _rows(scenario: ScenarioReport) -> list[_Row]:
+def _rows(scenario: ScenarioReport, verbose: bool) -> list[_Row]:
     """One row per finding; neighbours that are as expected and say the same share one."""
     rows: list[_Row] = []
     for finding in scenario.findings:
-        verdict = (sentence(finding.outcome), *_details(finding, scenario))
+        verdict = (sentence(finding.outcome), *_details(finding, scenario, verbose))
         differs = "open" if finding.open else "NO"
         expected = "yes" if finding.as_expected else f"{differs}: {finding.expected}"
         last = rows[-1] if rows else None
@@ -264,7 +269,7 @@ def _rows(scenario: ScenarioReport) -> list[_Row]:
     return rows
 
 
-def _details(finding: Finding, scenario: ScenarioReport) -> Iterator[str]:
+def _details(finding: Finding, scenario: ScenarioReport, verbose: bool) -> Iterator[str]:
     graph = _graph(finding, scenario)
     if graph is not None:
         for lock_finding in graph.findings:
@@ -272,6 +277,8 @@ def _details(finding: Finding, scenario: ScenarioReport) -> Iterator[str]:
             yield printable(f"{lock_finding.headline}{by}")
     if finding.message and finding.as_expected and graph is None:
         yield printable(finding.message)
+    if finding.not_any and verbose:
+        yield printable(f"proved for these sizes; not for any: {finding.not_any}")
 
 
 def _graph(finding: Finding, scenario: ScenarioReport) -> LockGraph | None:
@@ -323,6 +330,22 @@ def _sections(
                 yield from layout_trace(trace, report.file, style, full).rstrip("\n").split("\n")
         if graph is not None:
             yield from _lock_section(report, scenario, graph, runs, told, style, full)
+
+
+def _invariants(scenario: ScenarioReport, style: Style) -> Iterator[str]:
+    """Why what holds does: the sentences of its invariant, once for all properties that share it."""
+    shared: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in scenario.findings:
+        if finding.invariant:
+            shared.setdefault(finding.invariant, []).append(finding)
+    for sentences, findings in shared.items():
+        names = " and ".join(f.name for f in findings)
+        verb = "holds" if len(findings) == 1 else "hold"
+        yield ""
+        yield from (style.paint(x, Paint.BOLD) for x in wrap(f"{scenario.name}: why {names} {verb}", style.width))
+        yield from wrap("True when a run begins, kept by every step, false wherever the claim is false:", style.width)
+        for number, words in enumerate(sentences, start=1):
+            yield from hang(f"{number:>3}. ", printable(words), style.width, 5)
 
 
 _Moves: TypeAlias = tuple[Choice, tuple[Choice, ...]]

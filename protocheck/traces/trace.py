@@ -280,6 +280,10 @@ class Words:
         index = [show_value(s, i) for s, i in zip(var.index, cell[1], strict=True)]
         return self._short.get(var.name, plain_name(var.name)) + _index(index)
 
+    def name(self, name: str) -> str:
+        """A variable: ``spte``."""
+        return self._short.get(name, plain_name(name))
+
     def lock(self, name: str, index: Sequence[int]) -> str:
         """A lock instance: ``vcpu_mutex[v0]``."""
         lock = self._lock(name)
