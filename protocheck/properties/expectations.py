@@ -52,7 +52,7 @@ def judge(
 
     ``selected``: not everything was checked, so that an expectation about nothing that was checked is no mismatch.
     """
-    pairs = [(f.name, f.family) for f in findings]
+    pairs = [("" if f.kind == "assertion" else f.name, f.family) for f in findings]
     rest = next((e for e in reversed(expectations) if e.target == "others"), None)
     rest = rest or next((e for e in reversed(expectations) if e.target == "all"), None)
     by_property: dict[int, Expectation] = {}

@@ -48,14 +48,12 @@ def members(name: str, properties: Sequence[tuple[str, str]]) -> tuple[int, ...]
     """The positions of the (property, family) pairs that ``name`` means.
 
     It is a property if one has that name, else a family; a name that is neither may be that of a property or family
-    of an imported module without the import's name before it. Assertions have no name but that of their family: such a
-    name means the whole family.
+    of an imported module without the import's name before it. Assertions go by an empty name: what is written is that
+    of their family, and means all of it.
     """
     last = [(p.rsplit(".", 1)[-1], f.rsplit(".", 1)[-1]) for p, f in properties]
     for pairs, part in ((properties, 0), (properties, 1), (last, 0), (last, 1)):
         found = tuple(k for k, pair in enumerate(pairs) if pair[part] == name)
-        if part == 0 and any(pairs[k][1] == name for k in found):
-            found = tuple(k for k, pair in enumerate(pairs) if name in pair)
         if found:
             return found
     return ()
@@ -63,7 +61,7 @@ def members(name: str, properties: Sequence[tuple[str, str]]) -> tuple[int, ...]
 
 def select(properties: Sequence[Property], names: Iterable[str]) -> tuple[Property, ...]:
     """Those of ``properties`` that any of ``names`` means, in their order; all if there are no names."""
-    pairs = [(p.name, p.family) for p in properties]
+    pairs = [("" if p.kind == "assertion" else p.name, p.family) for p in properties]
     wanted = list(names)
     chosen = {k for name in wanted for k in members(name, pairs)}
     return tuple(p for k, p in enumerate(properties) if k in chosen or not wanted)
