@@ -43,6 +43,8 @@ class Op(Enum):
     MAX = "max"
     ITE = "?:"
 
+    __hash__ = object.__hash__
+
 
 class Quantifier(Enum):
     """Quantifiers; ``COUNT`` is the number of tuples for which the body is true."""
@@ -63,6 +65,20 @@ class VarKind(Enum):
     HIDDEN = "hidden"
 
 
+def _hash_once(self: Var | Read | Apply | Quant) -> int:
+    """A hash that is computed once per node: guards are large, and folding looks them up again and again."""
+    known: int | None = self.__dict__.get("_hash")
+    if known is None:
+        known = hash(tuple(self.__dict__.values()))
+        self.__dict__["_hash"] = known
+    return known
+
+
+def _without_hash(self: Var | Read | Apply | Quant) -> dict[str, object]:
+    """What is copied to another process, where strings hash differently."""
+    return {k: v for k, v in self.__dict__.items() if k != "_hash"}
+
+
 @dataclass(frozen=True)
 class Var:
     """A state variable, or an array of them with one cell per tuple of ``index`` values. Names are unique."""
@@ -71,6 +87,9 @@ class Var:
     index: tuple[Sort, ...]
     sort: Sort
     kind: VarKind = VarKind.STATE
+
+    __hash__ = _hash_once
+    __getstate__ = _without_hash
 
 
 @dataclass(frozen=True)
@@ -102,6 +121,9 @@ class Read:
     var: Var
     index: tuple[Expr, ...] = ()
 
+    __hash__ = _hash_once
+    __getstate__ = _without_hash
+
 
 @dataclass(frozen=True)
 class Apply:
@@ -109,6 +131,9 @@ class Apply:
 
     op: Op
     args: tuple[Expr, ...]
+
+    __hash__ = _hash_once
+    __getstate__ = _without_hash
 
 
 @dataclass(frozen=True)
@@ -118,6 +143,9 @@ class Quant:
     kind: Quantifier
     binders: tuple[Param, ...]
     body: Expr
+
+    __hash__ = _hash_once
+    __getstate__ = _without_hash
 
 
 Expr: TypeAlias = Lit | Param | Read | Apply | Quant

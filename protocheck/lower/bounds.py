@@ -18,6 +18,11 @@ def bounds(e: t.Expr, instance: Instance) -> tuple[int, int] | None:
         return value, value
     of = e.type.of if isinstance(e.type, OptionType) else e.type
     match e:
+        case t.Apply(Op.ITE, (_, then, other)):
+            ways = [bounds(then, instance), bounds(other, instance)]
+            sure = [w for w in ways if w is not None]
+            if len(sure) == 2:
+                return min(w[0] for w in sure), max(w[1] for w in sure)
         case t.Apply(op, args):
             parts = [bounds(x, instance) for x in args]
             known = [p for p in parts if p is not None]
@@ -47,8 +52,6 @@ def _apply(op: Op, known: list[tuple[int, int]]) -> tuple[int, int] | None:
             return min(p[0] for p in known), min(p[1] for p in known)
         case Op.MAX:
             return max(p[0] for p in known), max(p[1] for p in known)
-        case Op.ITE:
-            return min(known[1][0], known[2][0]), max(known[1][1], known[2][1])
         case Op.BITAND if min(known[0][0], known[1][0]) >= 0:
             return 0, min(known[0][1], known[1][1])
         case Op.BITAND if known[0][0] >= 0:
