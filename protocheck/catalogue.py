@@ -16,6 +16,7 @@ _MODULES = (
     "protocheck.lower.rules",
     "protocheck.check",
     "protocheck.proposals",
+    "protocheck.sweep",
     "protocheck.reports.document",
     "protocheck.reports.formats",
     "protocheck.reports.dot",

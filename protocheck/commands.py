@@ -22,11 +22,12 @@ def add_commands(commands: Subparsers) -> None:
     """Declare the commands of this module, each with its options."""
     _add_info(commands)
     _add_compare(commands)
+    _add_sweep(commands)
 
 
 def find_command(name: str) -> Command | None:
     """The command called ``name``, if it is one of this module."""
-    return {"info": _info, "compare": _compare}.get(name)
+    return {"info": _info, "compare": _compare, "sweep": _sweep}.get(name)
 
 
 def _model(given: str) -> ModelFile:
@@ -127,3 +128,57 @@ def _compare(options: argparse.Namespace, style: Style) -> int:
     if options.fail_on == "lost" and found.count(Change.OPEN):
         return LIMIT
     return OK
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# sweep
+
+
+def _add_sweep(commands: Subparsers) -> None:
+    sweep = commands.add_parser(
+        "sweep",
+        help="check a model at many sizes and with its variants",
+        description="Check a model at every combination of parameter values, and tell what flips each verdict.",
+        allow_abbrev=False,
+    )
+    sweep.add_argument("model", metavar="MODEL", help="the model file")
+    sweep.add_argument(
+        "-p",
+        dest="axes",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="values of a parameter: 1..4, or a,b,c (repeatable)",
+    )
+    sweep.add_argument("--variants", action="store_true", help="also with each set of the declared variants")
+    sweep.add_argument("--scenario", metavar="S", help="begin with this scenario (default: all as declared)")
+    sweep.add_argument("--timeout", metavar="S", help="give up on an instance after S seconds (default: 60)")
+    sweep.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
+
+
+def _sweep(options: argparse.Namespace, style: Style) -> int:
+    from protocheck.findings import Broken, Unknown
+    from protocheck.reports.sweep import render, render_json
+    from protocheck.sweep import SECONDS, parse_axis, sweep
+    from protocheck.types import load
+
+    if not options.axes and not options.variants:
+        raise UsageError(BAD_USAGE, "nothing to sweep over", "give -p NAME=LOW..HIGH or --variants")
+    timeout = _seconds(options.timeout)
+    model = _model(options.model)
+    module = load(model.path, model.shown)
+    axes = [parse_axis(module, text) for text in options.axes]
+    if len({a.name for a in axes}) < len(axes):
+        raise UsageError(BAD_USAGE, "a parameter is given twice", "write its values with commas: -p n=1,3,5")
+    found = sweep(
+        module,
+        axes,
+        scenario=options.scenario,
+        variants=options.variants,
+        timeout=SECONDS if timeout is None else timeout,
+    )
+    print(render_json(found) if options.format == "json" else render(found, style), end="")
+    outcomes = [o for c in found.cells for o in c.outcomes]
+    if any(isinstance(o, Broken) for o in outcomes):
+        return OUR_FAULT
+    return LIMIT if any(isinstance(o, Unknown) for o in outcomes) else OK

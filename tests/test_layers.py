@@ -30,6 +30,7 @@ LAYERS = (
     "check",
     "info",
     "compare",
+    "sweep",
     "reports",
     "usage",
     "proposals",
