@@ -216,7 +216,7 @@ class _Scenario:
             return answer
         lifted = Unreachable(Invariant(answer.clauses), answer.scalarsets)
         try:
-            certify(seed, target, lifted)
+            certify(seed, target, lifted, self.budget.deadline)
         except CertificateUndecided as problem:
             return Refusal(f"the certificate was not re-checked: {problem}")
         except CertificateRejected as problem:

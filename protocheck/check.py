@@ -300,6 +300,7 @@ class _Questions:
         self.system = system
         self.seconds = seconds
         self.targets: dict[PropertyTarget, int] = {}
+        self.deadline: float | None = None
         self.needed: list[bool] = []
         self.shortest: list[bool] = []
         self.settled: dict[PropertyTarget, Verdict] = {}
@@ -329,6 +330,7 @@ class _Questions:
 
     def answer(self, engine: Engine, budget: Budget) -> None:
         """Ask ``engine``. What no statement can do at all is answered without it."""
+        self.deadline = budget.deadline
         targets = list(self.targets)
         self.answers = []
         for target in targets:
@@ -353,6 +355,11 @@ class _Questions:
         """The answer, if the question was put."""
         answer = self.answers[number]
         return answer.verdict if answer is not None else None
+
+    def answered(self, target: PropertyTarget) -> Verdict | None:
+        """The answer about ``target``, if anybody asked."""
+        number = self.targets.get(target)
+        return self.verdict(number) if number is not None else None
 
     def evidence(self, number: int) -> Evidence | None:
         """The replayed run to the target, if it was reached and the run stands."""
@@ -411,7 +418,7 @@ class _Questions:
             return claim.rejected or True
         if number not in self._proofs:
             try:
-                checked = certify(self.system, target, verdict)
+                checked = certify(self.system, target, verdict, self.deadline)
                 self._proofs[number] = checked is Recheck.CHECKED
             except CertificateRejected as problem:
                 self._proofs[number] = problem
@@ -523,7 +530,9 @@ def _lock_finding(
     evidence = [questions.evidence(n) for n in numbers]
     graph = lock_order.conclude(order, verdicts, evidence, deadlocked)
     broken = next((b for n in numbers if (b := questions.trouble(n)) is not None), None)
-    outcome = broken or lock_order.outcome(order, graph, verdicts)
+    free = questions.answered(DeadlockTarget())
+    no_deadlock = free.by if isinstance(free, Unreachable) else None
+    outcome = broken or lock_order.outcome(order, graph, verdicts, no_deadlock)
     if isinstance(outcome, Holds):
         if isinstance(claim, AnySize) and graph.acyclic:
             outcome = replace(outcome, any_size=claim.verdict.any_size)

@@ -15,6 +15,7 @@ which ``in_S`` is false. So arrays between scalarsets are functions here, while 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -81,8 +82,12 @@ MAX_TABLE = 4096
 TIMEOUT_MS = 20_000
 
 
-def certify(system: System, target: PropertyTarget, verdict: Unreachable) -> Recheck:
+def certify(
+    system: System, target: PropertyTarget, verdict: Unreachable, deadline: float | None = None
+) -> Recheck:
     """Check the certificate of ``verdict`` again; :class:`CertificateRejected` if it does not hold.
+
+    What is not done at ``deadline`` (on ``time.monotonic``) is :class:`CertificateUndecided`.
 
     An exhausted search of few states is repeated by the reference interpreter; a larger one, like a static argument,
     is reported as not re-checked. A claim for any size is checked in addition to the one for this size.
@@ -92,7 +97,7 @@ def certify(system: System, target: PropertyTarget, verdict: Unreachable) -> Rec
         case Invariant() | Induction():
             context = z3.Context()
             for obligation in obligations(system, target, verdict):
-                _demand(obligation, context)
+                _demand(obligation, context, deadline)
             return Recheck.CHECKED
         case Exhausted(states, _, symmetric):
             if symmetric or states > SMALL_SEARCH:
@@ -169,26 +174,35 @@ def _file_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:80]
 
 
-def _demand(obligation: Obligation, context: z3.Context) -> str:
+def _demand(obligation: Obligation, context: z3.Context, deadline: float | None = None) -> str:
     """The script that gives the demanded answer. Each script gets a fresh solver."""
-    answer = solve_with_z3(obligation.script, context)
-    if answer == obligation.answer:
-        return obligation.script
-    for fuller in obligation.fuller:
-        script = fuller()
-        answer = solve_with_z3(script, context)
+    answer = ""
+    for make in (lambda: obligation.script, *obligation.fuller):
+        left = TIMEOUT_MS if deadline is None else min(TIMEOUT_MS, int(1000 * (deadline - time.monotonic())))
+        if left <= 0:
+            raise CertificateUndecided("time limit")
+        script = make()
+        answer = solve_with_z3(script, context, left)
         if answer == obligation.answer:
             return script
+    if answer == "unknown" and deadline is not None and time.monotonic() >= deadline:
+        raise CertificateUndecided("time limit")
     kind = CertificateUndecided if answer == "unknown" else CertificateRejected
     raise kind(f"{obligation.name}: expected {obligation.answer}, got {answer}")
 
 
-def solve_with_z3(script: str, context: z3.Context | None = None) -> str:
+def solve_with_z3(script: str, context: z3.Context | None = None, milliseconds: int = TIMEOUT_MS) -> str:
     """The answer of a fresh Z3 solver, in a fresh context if none is given."""
     solver = z3.SimpleSolver(ctx=z3.Context() if context is None else context)
-    solver.set("timeout", TIMEOUT_MS)
+    solver.set("timeout", milliseconds)
     solver.from_string(script)
     return str(solver.check())
+
+
+def absent_solvers() -> tuple[str, ...]:
+    """The other solvers that are not installed here."""
+    there = [name for name, _ in _solvers()]
+    return tuple(name for name in ("cvc5", "bitwuzla") if name not in there)
 
 
 def _solvers() -> list[tuple[str, Callable[[str], str]]]:

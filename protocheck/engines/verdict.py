@@ -102,6 +102,7 @@ class Limit(Enum):
     MEMORY = "memory limit"
     INTERRUPTED = "interrupted"
     SOLVER = "solver gave up"
+    CYCLES = "cycle limit"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,16 @@ from itertools import combinations, islice, product
 
 import networkx as nx
 
-from protocheck.engines.verdict import Certificate, NotReachedWithin, Reached, Structural, Unknown, Unreachable, Verdict
+from protocheck.engines.verdict import (
+    Certificate,
+    Limit,
+    NotReachedWithin,
+    Reached,
+    Structural,
+    Unknown,
+    Unreachable,
+    Verdict,
+)
 from protocheck.findings import (
     EdgeStatus,
     Evidence,
@@ -168,6 +177,8 @@ class Plan:
     acyclic: bool
     deadlock_free: bool
     notes: tuple[str, ...]
+    cut: bool  # whether some cycle was not looked at; a note says which
+    unordered: bool  # whether a declared order of instances was not looked at
 
     @property
     def any_size(self) -> tuple[str, ...]:
@@ -187,6 +198,13 @@ class _Planner:
     system: System
     questions: dict[Target, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    cut: bool = False
+    unordered: bool = False
+
+    def _cut(self, note: str) -> None:
+        """Some cycles are not looked at: ``note`` says which."""
+        self.notes.append(note)
+        self.cut = True
 
     def plan(self) -> Plan:
         system = self.system
@@ -235,6 +253,8 @@ class _Planner:
             acyclic,
             acyclic and self._waits_for_locks_alone(),
             tuple(self.notes),
+            self.cut,
+            self.unordered,
         )
 
     def _waits_for_locks_alone(self) -> bool:
@@ -493,6 +513,7 @@ class _Planner:
         if lock.order_field:
             place = _field_position(lock)
             if place is None:
+                self.unordered = True
                 self.notes.append(f"the order of {lock.name} by {lock.order_field} was not checked: no such index")
             else:
                 unordered = not_(Apply(Op.LT, (outer[place], inner[place])))
@@ -530,13 +551,13 @@ class _Planner:
         for way in ways:
             between.setdefault((way.source, way.target), []).append(way)
         if any(len(part) > LONGEST_CYCLE for part in nx.strongly_connected_components(graph)):
-            self.notes.append(f"cycles through more than {LONGEST_CYCLE} locks were not listed")
+            self._cut(f"cycles through more than {LONGEST_CYCLE} locks were not listed")
         found = [
             tuple(_rotated(cycle))
             for cycle in islice(nx.simple_cycles(graph, length_bound=LONGEST_CYCLE), MOST_CYCLES + 1)
         ]
         if len(found) > MOST_CYCLES:
-            self.notes.append(f"only {MOST_CYCLES} cycles were listed; there are more")
+            self._cut(f"only {MOST_CYCLES} cycles were listed; there are more")
         for nodes in sorted(found[:MOST_CYCLES], key=lambda c: (len(c), c)):
             if all(self.nodes[n].is_wait for n in nodes):
                 continue  # no lock is part of it: the deadlock check is about those
@@ -548,7 +569,7 @@ class _Planner:
         most = min(self.nodes[self.number[nested.lock]].instances, sum(self.count[w.thread.name] for w in nested.ways))
         lengths: Sequence[int] = range(2, min(most, MOST_INSTANCES) + 1)
         if most > MOST_INSTANCES:
-            self.notes.append(
+            self._cut(
                 f"cycles over more than {MOST_INSTANCES} instances of {nested.lock} were left to the deadlock check"
             )
         for length in lengths:
@@ -561,7 +582,7 @@ class _Planner:
         for options in choices:
             total *= len(options)
         if total > MOST_COMBINATIONS:
-            self.notes.append(f"only {MOST_COMBINATIONS} of {total} combinations of threads were examined for a cycle")
+            self._cut(f"only {MOST_COMBINATIONS} of {total} combinations of threads were examined for a cycle")
         for ways in islice(product(*choices), MOST_COMBINATIONS):
             names = [w.thread.name for w in ways]
             enough = all(self.count[n] >= names.count(n) for n in dict.fromkeys(names))
@@ -696,8 +717,13 @@ def conclude(
     return _Conclusion(plan, verdicts, evidence).graph(deadlock)
 
 
-def outcome(plan: Plan, graph: LockGraph, verdicts: Sequence[Verdict | None]) -> Outcome:
-    """What the graph says about the family ``lock_order``."""
+def outcome(
+    plan: Plan, graph: LockGraph, verdicts: Sequence[Verdict | None], no_deadlock: Certificate | None = None
+) -> Outcome:
+    """What the graph says about the family ``lock_order``.
+
+    If not all cycles were looked at, it is unknown, unless ``no_deadlock`` proves that none of them ever closes.
+    """
     bad = [f.outcome for f in graph.findings if f.violation and isinstance(f.outcome, Violated)]
     if bad:
         return min(bad, key=lambda v: (v.steps, not v.shortest))
@@ -708,7 +734,9 @@ def outcome(plan: Plan, graph: LockGraph, verdicts: Sequence[Verdict | None]) ->
         return unknown[0] if unknown or not bounded else min(bounded, key=lambda o: o.depth)
     if graph.acyclic:
         return Holds(Structural(ACYCLIC), plan.any_size)
-    return Holds(_certificate(plan, verdicts))
+    if plan.unordered or (plan.cut and no_deadlock is None):
+        return UnknownOutcome(Limit.CYCLES, "; ".join(plan.notes))
+    return Holds(_certificate(plan, verdicts) if no_deadlock is None or not plan.cut else no_deadlock)
 
 
 def _certificate(plan: Plan, verdicts: Sequence[Verdict | None]) -> Certificate:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from locking import L, S, T, analyse, build, drop, take, under
 
-from protocheck.engines.verdict import NotReachedWithin, Structural
-from protocheck.findings import EdgeStatus, Holds, HoldsToDepth, LockFindingKind, LockGraph, Violated
+from protocheck.engines.verdict import Exhausted, NotReachedWithin, Structural, Unreachable
+from protocheck.findings import EdgeStatus, Holds, HoldsToDepth, LockFindingKind, LockGraph, Unknown, Violated
 from protocheck.ir.expr import Apply, Expr, Lit, Op, Param, ne
 from protocheck.ir.sorts import RangeSort, ScalarSort
 from protocheck.ir.system import LockKind, System
-from protocheck.properties.lock_order import plan
+from protocheck.properties.lock_order import conclude, plan
+from protocheck.properties.lock_order import outcome as judge
 
 KIND = LockFindingKind
 TWO = RangeSort(0, 1)
@@ -320,6 +323,23 @@ def test_a_deadlock_that_passes_one_class_twice_is_told_by_its_run() -> None:
     graph, outcome = analyse(build([L("m", index=(TWO,)), L("x"), L("y")], threads))
     assert [f.kind for f in graph.findings if f.violation] == [KIND.CYCLE]
     assert outcome == Violated(8, True)
+
+
+def test_cycles_that_are_not_looked_at_are_no_proof() -> None:
+    """Where the list of cycles was cut and nothing else is wrong, only freedom from deadlock proves that none closes."""
+    locks = [L("g"), *(L(f"l{n}") for n in range(8))]
+    threads = []
+    for n in range(8):
+        here, there = f"l{n}", f"l{(n + 1) % 8}"
+        threads.append(T(f"t{n}", [take("g"), take(here), take(there), drop(there), drop(here), drop("g")]))
+    planned = plan(build(locks, threads))
+    assert planned.cut
+    assert planned.notes
+    answers = [Unreachable(Structural("none"))] * len(planned.targets)
+    graph = conclude(planned, answers, [None] * len(answers), None)
+    quiet = replace(graph, findings=())
+    assert isinstance(judge(planned, quiet, answers), Unknown)
+    assert judge(planned, quiet, answers, Exhausted(9, 3, False)) == Holds(Exhausted(9, 3, False))
 
 
 @pytest.mark.parametrize("system", [abba(), abba(gate=True), populate(writer=True), populate(writer=False)])
