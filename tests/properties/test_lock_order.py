@@ -326,7 +326,7 @@ def test_a_deadlock_that_passes_one_class_twice_is_told_by_its_run() -> None:
 
 
 def test_cycles_that_are_not_looked_at_are_no_proof() -> None:
-    """Where the list of cycles was cut and nothing else is wrong, only freedom from deadlock proves that none closes."""
+    """Where the list of cycles was cut and nothing else is wrong, only freedom from deadlock proves lock order."""
     locks = [L("g"), *(L(f"l{n}") for n in range(8))]
     threads = []
     for n in range(8):
