@@ -115,13 +115,15 @@ def check_file(
     progress: Tell | None = None,
     any_size: bool = False,
     why: bool = False,
+    certificates: bool = False,
 ) -> Report:
     """Check the model in ``path`` and say what was found.
 
     ``scenarios`` and ``properties`` (names of properties or families) restrict what is checked; ``settings`` override
     parameters in every scenario. ``engine`` is one of auto, explore, bmc, ic3, kinduction; ``bound`` limits the depth,
     ``timeout`` the seconds per scenario (120 by default). ``any_size`` (with auto and without a bound) tries for each
-    claim whether it holds for any number of members, ``why`` wants an invariant of its own for each claim that holds.
+    claim whether it holds for any number of members. ``why`` wants an invariant for each claim that holds, as small as
+    it gets and in sentences; ``certificates`` wants one that can be exported.
     :class:`ModelError` carries every fault of the model or of
     the names given; :class:`ValueError` says that no such engine exists.
     """
@@ -141,6 +143,7 @@ def check_file(
                 progress=progress,
                 any_size=any_size,
                 why=why,
+                certificates=certificates,
             )
         )
     return assemble(module, reports, properties)
@@ -190,6 +193,7 @@ def check_scenario(
     progress: Tell | None = None,
     any_size: bool = False,
     why: bool = False,
+    certificates: bool = False,
 ) -> ScenarioReport:
     """Check one scenario (None: parameters as declared, all expected to hold); the rest as :func:`check_file`."""
     instance = instantiate(module, scenario, settings)
@@ -203,7 +207,9 @@ def check_scenario(
         seconds = min(ANY_SIZE_SECONDS, SECONDS if timeout is None else timeout / 2)
         budget = Budget(deadline=time.monotonic() + seconds, progress=progress or (lambda _: None))
         proved = prove_any_size(module, instance, system, wanted, settings or {}, budget, together=not why)
-    findings = check_system(system, names, engine_named(engine), bound, timeout, progress, proved, why)
+    findings = check_system(
+        system, names, engine_named(engine), bound, timeout, progress, proved, why=why, certificates=certificates
+    )
 
     def labels(finding: Finding) -> tuple[str, ...]:
         return _labels(system, finding)
@@ -245,12 +251,15 @@ def check_system(
     timeout: float | None = None,
     progress: Tell | None = None,
     proved: Claims | None = None,
+    *,
     why: bool = False,
+    certificates: bool = False,
 ) -> tuple[Finding, ...]:
     """What is found about the properties that ``names`` mean (all, if there are none), in source order.
 
     One call of ``engine`` answers everything: the properties, whether they are ever put to the test, and lock order.
-    What is ``proved`` for any size already is not asked again. ``why``: a claim that holds needs an invariant.
+    What is ``proved`` for any size already is not asked again. With ``why`` or ``certificates`` a claim that holds
+    needs an invariant.
     """
     seconds = SECONDS if timeout is None else timeout
     budget = Budget(bound, time.monotonic() + seconds, None, progress or (lambda _: None))
@@ -269,7 +278,7 @@ def check_system(
     if order is not None and with_locks:
         about_locks = [questions.ask(t, needed=k in order.decisive) for k, t in enumerate(order.targets)]
     questions.answer(engine, budget)
-    if why:
+    if why or certificates:
         questions.explain(asked, budget)
     findings = [_finding(questions, a, proved.get(a.property.name), why) for a in asked]
     if order is not None and with_locks:

@@ -304,6 +304,7 @@ class _Request:
     full: bool
     any_size: bool
     why: bool
+    certificates: bool
 
 
 def _request(options: argparse.Namespace) -> _Request:
@@ -329,6 +330,7 @@ def _request(options: argparse.Namespace) -> _Request:
         options.full,
         options.any_size is True,
         options.why,
+        options.certificates is not None,
     )
 
 
@@ -390,13 +392,35 @@ def _check(options: argparse.Namespace, doing: _Doing) -> int:
     if doing.format == TEXT:
         if doing.reports:
             _print_summary(doing.reports, request, options)
+        _write_certificates(options.certificates, doing)
         return doing.status
+    _write_certificates(options.certificates, doing)
     from protocheck.reports.text import Traces
 
     which = _traces(request, len(models) == 1)
     told = _report(doing, faults, doing.status, "\n".join(messages), witnesses=which is Traces.ALL, full=request.full)
     _deliver(told, doing)
     return doing.status
+
+
+def _write_certificates(directory: str | None, doing: _Doing) -> None:
+    """Write the proofs to ``directory``, if that is wanted, and say so (beside the output, unless that is text)."""
+    if directory is None:
+        return
+    from pathlib import Path
+
+    from protocheck.reports.certificates import render_written, write_certificates
+
+    doing.words = f"writing certificates to {directory}"
+    try:
+        written = write_certificates(doing.reports, Path(directory))
+    except OSError as error:
+        raise UsageError(BAD_VALUE, f"`--certificates {directory}`: {error.strerror or error}") from error
+    stream = sys.stdout if doing.format == TEXT else sys.stderr
+    print(f"\n{render_written(written, directory, _style(stream))}", end="", file=stream)
+    for problem in written.wrong:
+        print(f"a proof does not check: {problem}", file=sys.stderr)
+        doing.status = OUR_FAULT
 
 
 def _report(
@@ -591,6 +615,7 @@ def _one(unit: _Unit, request: _Request, stop: threading.Event, tell: Callable[[
                     progress=tell,
                     any_size=request.any_size,
                     why=request.why,
+                    certificates=request.certificates,
                 )
             )
             if _interrupted(reports[-1]):

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from protocheck.usage import BAD_USAGE, BAD_VALUE, ModelFile, UsageError, find_models, parse_settings
+from protocheck.usage import (
+    BAD_USAGE,
+    BAD_VALUE,
+    NO_CERTIFICATES,
+    NO_SUCH_FILE,
+    ModelFile,
+    UsageError,
+    find_models,
+    parse_settings,
+)
 
 if TYPE_CHECKING:
+    from protocheck.reports.document import Run
     from protocheck.reports.style import Style
 
-OK, DIFFERS, LIMIT, OUR_FAULT = 0, 1, 3, 70
+OK, DIFFERS, BAD_INPUT, LIMIT, OUR_FAULT = 0, 1, 2, 3, 70
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[Any]"
 Command: TypeAlias = "Callable[[argparse.Namespace, Style], int]"
@@ -23,11 +34,13 @@ def add_commands(commands: Subparsers) -> None:
     _add_info(commands)
     _add_compare(commands)
     _add_sweep(commands)
+    _add_simulate(commands)
+    _add_certify(commands)
 
 
 def find_command(name: str) -> Command | None:
     """The command called ``name``, if it is one of this module."""
-    return {"info": _info, "compare": _compare, "sweep": _sweep}.get(name)
+    return {"info": _info, "compare": _compare, "certify": _certify, "sweep": _sweep, "simulate": _simulate}.get(name)
 
 
 def _model(given: str) -> ModelFile:
@@ -182,3 +195,111 @@ def _sweep(options: argparse.Namespace, style: Style) -> int:
     if any(isinstance(o, Broken) for o in outcomes):
         return OUR_FAULT
     return LIMIT if any(isinstance(o, Unknown) for o in outcomes) else OK
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# certify
+
+
+def _add_certify(commands: Subparsers) -> None:
+    certify = commands.add_parser(
+        "certify",
+        help="check written proofs again, with other solvers where there are any",
+        description="Run the scripts that `check --certificates` has written through a fresh Z3, and through cvc5 and "
+        "bitwuzla where they are installed.",
+        epilog="exit codes: 0 all confirmed, 3 some undecided, 70 a solver contradicts a proof",
+        allow_abbrev=False,
+    )
+    certify.add_argument("directory", metavar="DIR", help="the folder with the scripts")
+
+
+def _certify(options: argparse.Namespace, style: Style) -> int:
+    from pathlib import Path
+
+    from protocheck.engines.certify import CertificateRejected, absent_solvers, certify_dir
+    from protocheck.reports.certificates import contradicted, render_results, undecided
+
+    directory = Path(options.directory)
+    if not directory.is_dir():
+        raise UsageError(NO_SUCH_FILE, f"there is no folder `{options.directory}`")
+    try:
+        results = certify_dir(directory)
+    except CertificateRejected as problem:
+        raise UsageError(NO_CERTIFICATES, f"folder `{options.directory}`: {problem}") from None
+    print(render_results(results, absent_solvers(), style), end="")
+    if contradicted(results):
+        return OUR_FAULT
+    return LIMIT if undecided(results) else OK
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# simulate
+
+
+def _add_simulate(commands: Subparsers) -> None:
+    simulate = commands.add_parser(
+        "simulate",
+        help="step through a run by hand",
+        description="Step through a run: what is possible has a key, and of all others it is said why they cannot move.",
+        epilog="Commands are read from standard input, a line each; `?` lists them.",
+        allow_abbrev=False,
+    )
+    simulate.add_argument("model", metavar="MODEL", help="the model file")
+    simulate.add_argument("--scenario", metavar="S", help="the scenario (default: that of the run, or the first)")
+    simulate.add_argument(
+        "-p", dest="settings", action="append", default=[], metavar="NAME=VALUE", help="set a parameter"
+    )
+    simulate.add_argument("--from", dest="report", metavar="REPORT", help="begin with the run of a JSON report")
+    simulate.add_argument("--property", metavar="P", help="with --from: the run of this property (default: the first)")
+    simulate.add_argument("--seed", default="0", metavar="N", help="what chance depends on (default: 0)")
+    simulate.add_argument("--do", metavar="COMMANDS", help="follow these, separated by semicolons, and end")
+
+
+def _simulate(options: argparse.Namespace, style: Style) -> int:
+    from random import Random
+
+    from protocheck import __version__
+    from protocheck.check import scenario_names
+    from protocheck.findings import Report, ScenarioReport
+    from protocheck.lower import compile_system, instantiate
+    from protocheck.simulate import Session
+    from protocheck.terminal import Dialogue, converse, obey
+    from protocheck.types import load
+
+    if options.property and not options.report:
+        raise UsageError(BAD_USAGE, "`--property` chooses among the runs of `--from`", "give --from REPORT as well")
+    settings: dict[str, str] = parse_settings(options.settings)
+    seed = _count(options.seed, "--seed", 0)
+    model = _model(options.model)
+    module = load(model.path, model.shown)
+    wanted = options.scenario
+    run = None
+    if options.report:
+        run = _stored_run(options.report, wanted, options.property)
+        wanted = run.scenario.name
+        settings = {**dict(run.scenario.settings), **settings} if not settings else settings
+    name = scenario_names(module, (wanted,) if wanted else ())[0]
+    instance = instantiate(module, name, settings)
+    system = compile_system(module, instance)
+    session = Session(system)
+    if run is not None:
+        session.follow(run.trace)
+    shown = ScenarioReport(
+        name or wanted or "default", instance.text, instance.variants, tuple(settings.items()), system.assumptions, ()
+    )
+    report = Report(module.file.path, module.name, (shown,), module.doc)
+    dialogue = Dialogue(session, report, __version__, style, Random(seed), lambda line: print(line, flush=True))
+    print(f"{module.file.path}, scenario {shown.name} ({instance.text or 'no sizes'}); `?` lists the commands")
+    good = obey(dialogue, options.do) if options.do is not None else converse(dialogue, sys.stdin, sys.stdin.isatty())
+    return OK if good else BAD_INPUT
+
+
+def _stored_run(report: str, scenario: str | None, prop: str | None) -> Run:
+    """The run of a stored report that is asked for."""
+    from protocheck.reports.document import load, runs, select
+
+    document = load(report)
+    found = runs(select(document, [scenario] if scenario else [], [prop] if prop else []), witnesses=True)
+    if not found:
+        raise UsageError(BAD_VALUE, f"`--from {report}`: the report has no such run")
+    return found[0]

@@ -75,6 +75,22 @@ modules are checked as part of the models that import them. Here nothing is left
 false.
 """,
 )
+NO_CERTIFICATES = Rule(
+    "no-certificates",
+    "A folder holds no certificate, or something else that looks like one.",
+    """\
+`protocheck certify DIR` runs the scripts that `protocheck check --certificates DIR` has written. Their names end in
+`.unsat.smt2` or `.sat.smt2`, for the answer that a solver must give. With no script, or one whose name demands nothing,
+to say that all is confirmed would be false.
+
+    protocheck certify proofs
+
+Mended:
+
+    protocheck check my.pchk --certificates proofs
+    protocheck certify proofs
+""",
+)
 UNKNOWN_RULE = Rule(
     "unknown-rule",
     "`protocheck explain` was given a name that no rule has.",
@@ -90,7 +106,16 @@ UNKNOWN_ENGINE = Rule(
 """,
 )
 
-RULES = (BAD_USAGE, BAD_VALUE, CONTRADICTORY_OPTIONS, NO_SUCH_FILE, NO_MODELS, UNKNOWN_RULE, UNKNOWN_ENGINE)
+RULES = (
+    BAD_USAGE,
+    BAD_VALUE,
+    CONTRADICTORY_OPTIONS,
+    NO_SUCH_FILE,
+    NO_MODELS,
+    NO_CERTIFICATES,
+    UNKNOWN_RULE,
+    UNKNOWN_ENGINE,
+)
 
 
 class UsageError(Exception):
