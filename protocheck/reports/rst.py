@@ -28,7 +28,9 @@ def render(document: Document, runs: Sequence[Run]) -> str:
 
 
 def _section(document: Document, run: Run) -> Iterator[str]:
-    title = _inline(f"{run.model.name}: {run.scenario.name}: {run.verdict.prop}")
+    # Several findings about the lock order of a scenario are told apart by what they found.
+    found = f": {run.locks.headline}" if run.locks is not None else ""
+    title = _inline(f"{run.model.name}: {run.scenario.name}: {run.verdict.prop}{found}")
     yield title
     yield "-" * display_width(title)
     yield ""

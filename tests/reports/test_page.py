@@ -161,6 +161,26 @@ def test_an_address_leads_to_a_step(browser: Any) -> None:
     assert text(browser, "where") == "after step 2 of 4"
 
 
+def test_the_current_step_and_line_can_be_seen(browser: Any) -> None:
+    """In a window too small for the run, the boxes scroll to the current row and line at every step, both ways."""
+    inside = """
+        const box = document.getElementById(arguments[0]).getBoundingClientRect();
+        const row = document.querySelector(arguments[1]).getBoundingClientRect();
+        return row.top >= box.top - 1 && row.bottom <= box.bottom + 1;
+    """
+    size = browser.get_window_size()
+    browser.set_window_size(1400, 420)
+    try:
+        rows_box = "const r = document.getElementById('rows'); return r.scrollHeight > r.clientHeight"
+        assert browser.execute_script(rows_box)
+        for key in (*["ARROW_RIGHT"] * 4, *["ARROW_LEFT"] * 3):
+            press(browser, key)
+            assert browser.execute_script(inside, "rows", "#run tr.now"), text(browser, "where")
+            assert browser.execute_script(inside, "text", "#source .row.now"), text(browser, "where")
+    finally:
+        browser.set_window_size(size["width"], size["height"])
+
+
 def test_a_screenshot_can_be_taken(browser: Any) -> None:
     """The page has something on it; with PROTOCHECK_SCREENSHOT set to a file, a person can look at it."""
     press(browser, "END")
