@@ -17,6 +17,7 @@ _MODULES = (
     "protocheck.check",
     "protocheck.proposals",
     "protocheck.sweep",
+    "protocheck.simulate",
     "protocheck.reports.document",
     "protocheck.reports.formats",
     "protocheck.reports.dot",

@@ -240,7 +240,7 @@ def _add_simulate(commands: Subparsers) -> None:
     simulate = commands.add_parser(
         "simulate",
         help="step through a run by hand",
-        description="Step through a run: what is possible has a key, and of all others it is said why they cannot move.",
+        description="Step through a run: what is possible has a key; of all others it is said why they cannot move.",
         epilog="Commands are read from standard input, a line each; `?` lists them.",
         allow_abbrev=False,
     )
@@ -277,7 +277,7 @@ def _simulate(options: argparse.Namespace, style: Style) -> int:
     if options.report:
         run = _stored_run(options.report, wanted, options.property)
         wanted = run.scenario.name
-        settings = {**dict(run.scenario.settings), **settings} if not settings else settings
+        settings = {**dict(run.scenario.settings), **settings}
     name = scenario_names(module, (wanted,) if wanted else ())[0]
     instance = instantiate(module, name, settings)
     system = compile_system(module, instance)
