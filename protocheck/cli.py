@@ -52,6 +52,7 @@ exit codes:
 _ENGINES = ("auto", "explore", "bmc", "ic3", "kinduction")
 _WIDEST = 120
 _NARROWEST = 40
+_PATIENCE = 30.0  # seconds per scenario to look for proofs for any size, if they are asked for
 _PIPED = 100
 
 
@@ -302,7 +303,7 @@ class _Request:
     timeout: float | None
     traces: bool
     full: bool
-    any_size: bool
+    any_size: bool | float
     why: bool
     certificates: bool
 
@@ -328,7 +329,7 @@ def _request(options: argparse.Namespace) -> _Request:
         _seconds(options.timeout),
         options.traces,
         options.full,
-        options.any_size is True,
+        _PATIENCE if options.any_size else False,
         options.why,
         options.certificates is not None,
     )
@@ -442,19 +443,21 @@ def _report(
     chosen = runs(document, witnesses=witnesses)
     if doing.format == "github":
         _summarize(document, chosen)
-    return _told(doing.format, document, chosen, full)
+    return _told(doing, document, chosen, full)
 
 
-def _told(name: str, document: Document, runs: Sequence[Run], full: bool) -> Told:
+def _told(doing: _Doing, document: Document, runs: Sequence[Run], full: bool) -> Told:
+    name = doing.format
     if name == JSON:
         from protocheck.reports.json import dump
 
         return Told(dump(document.data))
     if name != TABLE:
         return tell(find_format(name), document, runs)
+    from protocheck.reports.style import Style
     from protocheck.reports.table import layout_trace
 
-    style = _style(sys.stdout)
+    style = _style(sys.stdout) if doing.output is None else Style(width=_PIPED)
     parts = [f"{run.about}\n{layout_trace(run.trace, run.model.file, style, full)}" for run in runs]
     return Told("\n".join(parts), () if parts else ("there is no run to tell",))
 
@@ -755,12 +758,13 @@ def _show(options: argparse.Namespace, doing: _Doing) -> int:
     from protocheck.reports.document import load, runs, select
 
     doing.output = options.output
+    doing.format = options.format
     document = load(options.report)
     chosen = select(document, options.scenario, options.property)
     if not chosen.models and (options.scenario or options.property):
         raise ModelError([_unknown(document, options)])
     found = runs(chosen, witnesses=options.traces or bool(options.property)) or runs(chosen, witnesses=True)
-    told = _told(options.format, chosen, found, options.full)
+    told = _told(doing, chosen, found, options.full)
     if not told.text and told.left_out:
         raise UsageError(CANNOT_TELL, f"nothing to tell: {'; '.join(told.left_out)}", "`--format table` tells any run")
     if options.format == "github":

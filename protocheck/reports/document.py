@@ -486,7 +486,10 @@ def _number(n: _Node) -> int:
 
 
 def _place(n: _Node) -> Place:
-    return Place(n["file"].text(), n["line"].number(), n["column"].number())
+    place = Place(n["file"].text(), n["line"].number(), n["column"].number())
+    if place.line < 1 or place.column < 1:
+        raise n._not("a place: lines and columns count from 1")
+    return place
 
 
 def _named(n: _Node) -> _Pair:
@@ -510,6 +513,13 @@ def _run(n: _Node) -> RunOfReport:
     for number, step in enumerate(trace.steps, start=1):
         if step.number != number or step.thread not in trace.threads:
             raise _Malformed(f"is no report: {n.at}.steps[{number - 1}] does not belong there")
+    ending = trace.ending
+    blocked = ending.deadlock.blocked if ending.deadlock is not None else ()
+    for since in (x for b in blocked for x in (b.since, *(at for _, at in b.holds)) if x is not None):
+        if not 1 <= since <= len(trace.steps):
+            raise _Malformed(f"is no report: {n.at}.ending.deadlock names step {since}, which the run does not have")
+    if not {thread for thread, _ in ending.cycle} <= {b.thread for b in blocked}:
+        raise _Malformed(f"is no report: {n.at}.ending.cycle names a thread that is not in the deadlock")
     stands = n["stands"].all(lambda row: row.all(_stand))
     if len(stands) > len(trace.steps) + 1:
         raise _Malformed(f"is no report: {n.at}.stands has more states than the run")

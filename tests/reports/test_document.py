@@ -15,6 +15,7 @@ from hand import FILE
 
 from protocheck.diagnostics import ModelError
 from protocheck.reports.document import Document, document_of, load, runs
+from protocheck.reports.formats import FORMATS, tell
 from protocheck.reports.json import document, schema_path
 from protocheck.traces.trace import Trace, trace_of_finding
 
@@ -119,3 +120,31 @@ def test_a_report_with_any_one_value_replaced_is_refused_or_read(tmp_path: Path)
             refused += 1
             assert list(validator.iter_errors(data))
     assert refused > 30
+
+
+@pytest.mark.parametrize("report", [sample.good(), sample.bad(), sample.locks()], ids=["deadlock", "check", "locks"])
+def test_what_is_read_can_be_told_in_every_format(report: Any, tmp_path: Path) -> None:
+    """Each number and text in turn becomes another one: the report is refused, or every format tells it."""
+    small = document([report], (), 1, "0.1.0")
+    refused = told = 0
+    for place in _places(small)[::5]:
+        data = copy.deepcopy(small)
+        inner = data
+        for key in place[:-1]:
+            inner = inner[key]
+        old = inner[place[-1]]
+        if isinstance(old, bool) or not isinstance(old, int | str):
+            continue
+        for new in (0, 999) if isinstance(old, int) else ("", "zz (read) of [q"):
+            inner[place[-1]] = new
+            try:
+                found = load(stored(data, tmp_path))
+            except ModelError:
+                refused += 1
+                continue
+            for fmt in FORMATS:
+                if fmt.name != "svg":
+                    tell(fmt, found, runs(found, witnesses=True))
+            told += 1
+    assert refused > 10
+    assert told > 60
