@@ -6,7 +6,7 @@ impossible only if the search is complete; otherwise it is what the first so man
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from math import ceil, log2
@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from protocheck.check import DEFAULT_SCENARIO, scenario_names
 from protocheck.engines.explore import Exploration, explore
-from protocheck.engines.verdict import Budget
+from protocheck.engines.verdict import Budget, Reached
 from protocheck.ir.expr import VarKind
 from protocheck.ir.interp import State, cells, default_state, evaluate, instances
 from protocheck.ir.sorts import product_size, size_of
@@ -163,9 +163,11 @@ class _Looking:
         instance = instantiate(module, name, settings)
         self.system = compile_system(module, instance)
         # The count of distinct states is what people expect; only what is too large for it is counted by symmetry.
-        search = explore(self.system, (), Budget(states=states), symmetry=False, to_the_end=True)
+        spoken = [p for p in self.system.properties if p.kind == "assertion" and p.speaks is not None]
+        targets = [p.speaks for p in spoken if p.speaks is not None]
+        search = explore(self.system, targets, Budget(states=states), symmetry=False, to_the_end=True)
         if not search.complete:
-            smaller = explore(self.system, (), Budget(states=states), to_the_end=True)
+            smaller = explore(self.system, targets, Budget(states=states), to_the_end=True)
             search = smaller if smaller.complete or smaller.depth > search.depth else search
         self.happens: dict[_Key, None] = {}
         self.silent: dict[_Key, Silent] = {}
@@ -178,7 +180,8 @@ class _Looking:
             unasked.append("whether each `await` and `synchronize` ever has to wait")
         else:
             self._sort_out(waits)
-        self._sort_out(_assertions(self.system, search.fired))
+        reached = {p.name for p, v in zip(spoken, search.verdicts, strict=True) if isinstance(v, Reached)}
+        self._sort_out(_assertions(self.system, search.fired, reached))
         variables = tuple(_variables(self.system, search))
         self.info = ScenarioInfo(
             name or DEFAULT_SCENARIO,
@@ -351,8 +354,11 @@ def _kept(system: System, wait: Wait, state: State) -> bool:
     )
 
 
-def _assertions(system: System, fired: Sequence[int]) -> Iterator[tuple[_Key, bool]]:
-    """Assertions: whether any step evaluates them."""
+def _assertions(system: System, fired: Sequence[int], reached: Set[str]) -> Iterator[tuple[_Key, bool]]:
+    """Assertions: whether any step evaluates them.
+
+    One that cannot fail is no check of any step; then its name is among ``reached`` if a step comes by its place.
+    """
     kinds = {p.name: p.kind for p in system.properties}
     pairs: list[tuple[_Key, bool]] = []
     for transition, count in zip(system.transitions, fired, strict=True):
@@ -364,5 +370,5 @@ def _assertions(system: System, fired: Sequence[int]) -> Iterator[tuple[_Key, bo
         name = f"assertion {prop.name}"
         if prop.kind == "assertion" and name not in asserted:
             places = places_of(prop.origin)
-            pairs.append(((ASSERTION, name, places[0] if places else None), False))
+            pairs.append(((ASSERTION, name, places[0] if places else None), prop.name in reached))
     return iter(_any(pairs).items())

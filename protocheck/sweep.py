@@ -98,7 +98,10 @@ class Flip:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The map. ``sets`` are the sets of variants that were tried; ``left_out`` says which were not, and why."""
+    """The map. ``scenario`` is empty if it begins at the parameters as declared.
+
+    ``sets`` are the sets of variants that were tried; ``left_out`` says which were not, and why.
+    """
 
     file: str
     scenario: str
@@ -177,8 +180,7 @@ def sweep(
         for values, chosen, report in found
     )
     flips = tuple(_flips(axes, names, cells, _home(module, declared, axes)))
-    name = scenario or DEFAULT_SCENARIO
-    return Sweep(module.file.path, name, tuple(axes), sets, names, cells, flips, left_out)
+    return Sweep(module.file.path, scenario or "", tuple(axes), sets, names, cells, flips, left_out)
 
 
 def _sets(module: CheckedModule) -> tuple[tuple[tuple[str, ...], ...], str]:

@@ -77,6 +77,14 @@ def test_everything_silent_is_found_and_nothing_else() -> None:
     assert scenario.unasked == ()
 
 
+def test_an_assertion_that_cannot_fail_is_reached_all_the_same() -> None:
+    """`sure` is no check of any step, but a step comes by it; none comes by `never`."""
+    text = "protocol p\nhypervisor k { state n : 0..1 = 0; thread t {\n    n = 1;  assert true as sure;\n"
+    text += "    if n == 0 { skip;  assert true as never; } } environment e { n = 1; } }\n"
+    (scenario,) = info(load(text)).scenarios
+    assert [s.text for s in scenario.silent if s.what == ASSERTION] == ["assertion never"]
+
+
 def test_sizes_are_exact() -> None:
     """Ten bits hold 7 + 1 + 1 + 1 bits of values; every combination that there can be is reached and counted."""
     (scenario,) = info(load(COUNTER)).scenarios

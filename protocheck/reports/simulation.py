@@ -51,6 +51,8 @@ def _option(key: int, option: Option, file: str, style: Style) -> Iterator[str]:
 
 
 def _effects(step: Step) -> Iterator[str]:
+    changed = {c.name for c in step.changes}
+    yield from (f"sees {name} = {value}" for name, value in step.sees if name not in changed)
     late = (Act.RELEASE, Act.DOWNGRADE, Act.SYNC_END)
     yield from (str(a) for a in step.locks if a.lock and a.act not in late)
     for change in step.changes:

@@ -34,7 +34,8 @@ def render(found: Sweep, style: Style) -> str:
     """The map: a row per instance, a column per guarantee whose verdict is not the same everywhere."""
     checked = [c for c in found.cells if not c.skipped]
     skipped = [c for c in found.cells if c.skipped]
-    head = f"{printable(found.file)}, scenario {printable(found.scenario)}: {plural(len(checked), 'instance')} checked"
+    begin = f"scenario {printable(found.scenario)}" if found.scenario else "parameters as declared"
+    head = f"{printable(found.file)}, {begin}: {plural(len(checked), 'instance')} checked"
     lines = [style.paint(head, Paint.BOLD) + (f", {len(skipped)} skipped" if skipped else "")]
     varied = [n for n in range(len(found.properties)) if len(_keys(checked, n)) > 1]
     if varied:
