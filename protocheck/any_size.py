@@ -12,8 +12,9 @@ smallest instance, the one asked for, the seed and a larger one must compile to 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TypeAlias
 
 from protocheck.diagnostics import ModelError
@@ -91,16 +92,20 @@ class _Scenario:
         found: dict[str, AnySize | Refusal] = {p.name: Refusal(used[p.name]) for p in wanted if p.name in used}
         rest = [p for p in wanted if p.name not in found]
         plain = [p for p in rest if isinstance(p.target, Target) and p.target.cases]
+        if self.actual.locks:
+            found[LOCK_ORDER] = self._attempt([], self.budget)
+        for p in rest:
+            if p not in plain:
+                found[p.name] = self._attempt([p], _share(self.budget, 1, 4))
         if together and len(plain) > 1:
-            joint = self._attempt(plain)
+            joint = self._attempt(plain, _share(self.budget, 2, 3))
             if not isinstance(joint, Refusal):
                 found.update(dict.fromkeys((p.name for p in plain), joint))
-        for p in rest:
-            if p.name not in found:
-                expired = Refusal("no time was left to try")
-                found[p.name] = expired if self.budget.expired() else self._attempt([p])
-        if self.actual.locks:
-            found[LOCK_ORDER] = self._attempt([])
+        left = [p for p in plain if p.name not in found]
+        for number, p in enumerate(left):
+            expired = Refusal("no time was left to try")
+            budget = _share(self.budget, 1, len(left) - number)
+            found[p.name] = expired if self.budget.expired() else self._attempt([p], budget)
         return found
 
     # Sizes
@@ -159,7 +164,7 @@ class _Scenario:
 
     # One proof
 
-    def _attempt(self, properties: Sequence[Property]) -> AnySize | Refusal:
+    def _attempt(self, properties: Sequence[Property], budget: Budget) -> AnySize | Refusal:
         names = [p.name for p in properties]
         free = list(self.sized)
         while free:
@@ -177,12 +182,18 @@ class _Scenario:
                 movable = {s.name for s in symmetric_scalarsets(seed, [target], resets=True)}
             stuck = [n for n in free if n not in movable or self._sizes(free, 1) == sizes]
             if not stuck:
-                return self._lift(names, free, seed, target, larger)
+                return self._lift(names, free, seed, target, larger, budget)
             free = [n for n in free if self.sized[n] not in {self.sized[m] for m in stuck}]
         return Refusal("members of the scalarsets are told apart")
 
     def _lift(
-        self, names: Sequence[str], free: Sequence[str], seed: System, target: PropertyTarget, larger: System
+        self,
+        names: Sequence[str],
+        free: Sequence[str],
+        seed: System,
+        target: PropertyTarget,
+        larger: System,
+        budget: Budget,
     ) -> AnySize | Refusal:
         for other in (self.actual, self._at(self._sizes(free, -1)), larger):
             there = _target(other, names) if other is not None else None
@@ -204,14 +215,14 @@ class _Scenario:
         if structural is not None:
             return AnySize(seed, target, Unreachable(structural, tuple(free)))
         try:
-            (verdict,) = ic3.run(seed, [target], self.budget)
+            (verdict,) = ic3.run(seed, [target], budget)
         except GroundError as problem:
             return Refusal(str(problem))
         if not isinstance(verdict, Unreachable) or not isinstance(verdict.by, Invariant):
             return Refusal(f"not proved at {seed.instance}")
         there = _target(larger, names)
         assert there is not None
-        answer = lift(seed, target, verdict.by.clauses, Seed(larger, there), self.budget, free)
+        answer = lift(seed, target, verdict.by.clauses, Seed(larger, there), budget, free)
         if not isinstance(answer, Lifted):
             return answer
         lifted = Unreachable(Invariant(answer.clauses), answer.scalarsets)
@@ -222,6 +233,12 @@ class _Scenario:
         except CertificateRejected as problem:
             return AnySize(seed, target, lifted, problem)
         return AnySize(seed, target, lifted)
+
+
+def _share(budget: Budget, part: int, of: int) -> Budget:
+    """``budget`` with a part of the time that is left."""
+    left = budget.seconds_left()
+    return budget if left is None else replace(budget, deadline=time.monotonic() + left * part / of)
 
 
 def _target(system: System, names: Sequence[str]) -> PropertyTarget | None:

@@ -66,8 +66,8 @@ from protocheck.types.tree import CheckedModule, Expectation
 
 ENGINES = (auto.ENGINE, explore.ENGINE, bmc.ENGINE, ic3.ENGINE, kinduction.ENGINE)
 
-ANY_SIZE_SECONDS = 5.0
-"""At most so long is tried, per scenario, to make claims for any size."""
+ANY_SIZE_SECONDS = 3.0
+"""At most so long is tried, per scenario, to make claims for any size, unless somebody asks for more."""
 
 DEFAULT_SCENARIO = "default"
 """The name shown for a file without scenarios: parameters as declared, everything expected to hold."""
@@ -113,7 +113,7 @@ def check_file(
     bound: int | None = None,
     timeout: float | None = None,
     progress: Tell | None = None,
-    any_size: bool = False,
+    any_size: bool | float = False,
     why: bool = False,
     certificates: bool = False,
 ) -> Report:
@@ -122,7 +122,7 @@ def check_file(
     ``scenarios`` and ``properties`` (names of properties or families) restrict what is checked; ``settings`` override
     parameters in every scenario. ``engine`` is one of auto, explore, bmc, ic3, kinduction; ``bound`` limits the depth,
     ``timeout`` the seconds per scenario (120 by default). ``any_size`` (with auto and without a bound) tries for each
-    claim whether it holds for any number of members. ``why`` wants an invariant for each claim that holds, as small as
+    claim whether it holds for any number of members, for 3 seconds or as many as it says. ``why`` wants an invariant for each claim that holds, as small as
     it gets and in sentences; ``certificates`` wants one that can be exported.
     :class:`ModelError` carries every fault of the model or of
     the names given; :class:`ValueError` says that no such engine exists.
@@ -191,7 +191,7 @@ def check_scenario(
     bound: int | None = None,
     timeout: float | None = None,
     progress: Tell | None = None,
-    any_size: bool = False,
+    any_size: bool | float = False,
     why: bool = False,
     certificates: bool = False,
 ) -> ScenarioReport:
@@ -204,7 +204,7 @@ def check_scenario(
     proved: Claims = {}
     if any_size and engine == auto.ENGINE.name and bound is None:
         wanted = [p for p in select(claims(system), names) if p.wish is Wish.NEVER]
-        seconds = min(ANY_SIZE_SECONDS, SECONDS if timeout is None else timeout / 2)
+        seconds = min(ANY_SIZE_SECONDS if any_size is True else any_size, SECONDS if timeout is None else timeout / 2)
         budget = Budget(deadline=time.monotonic() + seconds, progress=progress or (lambda _: None))
         proved = prove_any_size(module, instance, system, wanted, settings or {}, budget, together=not why)
     findings = check_system(
