@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from protocheck.ir.system import Act
 from protocheck.reports.document import Document, Run
 from protocheck.reports.itf import cell
+from protocheck.reports.mail import GIVING_BACK
 from protocheck.reports.style import Style
 from protocheck.reports.table import layout_ending
 from protocheck.traces.standing import Stand
@@ -29,7 +30,7 @@ def render(document: Document, runs: Sequence[Run]) -> str:
     template = Template((Path(__file__).resolve().parent / "page" / "page.html").read_text(encoding="utf-8"))
     files = {p.file for run in runs for p in _places(run)} | {run.model.file for run in runs}
     data = {
-        "runs": [_run(document, run) for run in runs],
+        "runs": [_run(document, run, len({(r.model.file, r.model.name) for r in runs}) > 1) for run in runs],
         "sources": {name: text for name, text in document.sources if name in files},
     }
     title = runs[0].about if len(runs) == 1 else f"{len(runs)} runs"
@@ -45,7 +46,7 @@ def _places(run: Run) -> Iterator[Place]:
         yield from step.places[:1]
 
 
-def _run(document: Document, run: Run) -> _Json:
+def _run(document: Document, run: Run, among_others: bool) -> _Json:
     trace = run.trace
     scenario = run.scenario
     variants = f", with {', '.join(scenario.variants)}" if scenario.variants else ""
@@ -54,7 +55,7 @@ def _run(document: Document, run: Run) -> _Json:
     about.append("assumes " + "; ".join((document.memory_model, *scenario.assumptions)))
     explanation = run.locks.explanation if run.locks is not None else f"Claim: {run.verdict.claim}"
     return {
-        "title": run.about,
+        "title": f"{run.model.name}: {run.about}" if among_others else run.about,
         "file": run.model.file,
         "about": " \u00b7 ".join(about),
         "explanation": explanation,
@@ -79,7 +80,7 @@ def _step(step: Step) -> _Json:
         "place": _place(step.places[0] if step.places else None),
         "choices": [[name, value] for name, value in step.choices],
         "locks": [
-            {"text": str(a), "waits": a.act in (Act.WANT, Act.TRY_FAILED, Act.RETRY)}
+            {"text": str(a), "waits": a.act in (Act.WANT, Act.TRY_FAILED, Act.RETRY), "last": a.act in GIVING_BACK}
             for a in step.locks
             if a.lock or a.because
         ],

@@ -10,9 +10,11 @@ from protocheck.ir.system import Act
 from protocheck.reports.document import Document, Run
 from protocheck.reports.style import Style, hang, pad, printable, wrap
 from protocheck.reports.table import layout_ending
-from protocheck.traces.trace import Step, Trace
+from protocheck.traces.trace import LockAct, Step, Trace
 
 WIDTH = 72
+# What a step does with locks at its end, after everything else that it does.
+GIVING_BACK = (Act.RELEASE, Act.DOWNGRADE, Act.SYNC_END)
 _NARROWEST = 19
 _GAP = 2
 
@@ -135,18 +137,21 @@ def statement(step: Step, threads: Sequence[str], width: int) -> Iterator[str]:
     for name, value in step.sees:
         if name not in changed:
             yield from hang("  ", _plain(f"/* {name} is {value} */"), width, 5)
+    yield from (x for a in step.locks if a.act not in GIVING_BACK for x in _act(step, a, threads, width))
     for change in step.changes:
         if not change.folded and change.kind is not VarKind.LOCK:
             yield from hang("  ", _plain(f"{change.name} = {change.after}"), width, 4)
-    for act in step.locks:
-        if act.act is Act.ACQUIRE and act.lock.split("[")[0] in step.text:
-            continue
-        if act.lock or act.because:
-            words = f"{act.act.value} {act.lock}".rstrip() + (f" ({act.mode})" if act.mode else "")
-            because = "; ".join(_by_cpu(reason, threads) for reason in act.because)
-            yield from hang("  ", _plain(f"<{words}{f': {because}' if because else ''}>"), width, 4)
+    yield from (x for a in step.locks if a.act in GIVING_BACK for x in _act(step, a, threads, width))
     for failure in step.failures:
         yield from hang("  ", _plain(f"!! {failure.message}"), width, 5)
+
+
+def _act(step: Step, act: LockAct, threads: Sequence[str], width: int) -> Iterator[str]:
+    if (act.act is Act.ACQUIRE and act.lock.split("[")[0] in step.text) or not (act.lock or act.because):
+        return
+    words = f"{act.act.value} {act.lock}".rstrip() + (f" ({act.mode})" if act.mode else "")
+    because = "; ".join(_by_cpu(reason, threads) for reason in act.because)
+    yield from hang("  ", _plain(f"<{words}{f': {because}' if because else ''}>"), width, 4)
 
 
 def _by_cpu(reason: str, threads: Sequence[str]) -> str:

@@ -21,11 +21,12 @@ import xmlschema
 from protocheck.diagnostics import Diagnostic, Label, Rule
 from protocheck.engines.verdict import Limit
 from protocheck.findings import Report, Unknown, Violated
+from protocheck.ir.system import Act
 from protocheck.reports import dot, github, html, itf, jsonl, junit, lockdep, mail, mermaid, rst, sarif
 from protocheck.reports.document import Document, Run, document_of, runs, select
 from protocheck.reports.formats import FORMATS, NAMES, Tells, find_format, tell
 from protocheck.source import SourceFile, Span
-from protocheck.traces.trace import Fact, Place
+from protocheck.traces.trace import Fact, LockAct, Place
 
 HERE = Path(__file__).parent / "golden"
 DATA = Path(__file__).parent.parent / "data"
@@ -159,6 +160,20 @@ def test_mail_names_cpus_and_the_command() -> None:
     assert "<waits for a: CPU 0 holds a>" in text
     command = text.split("To see it again:")[1].replace("\\\n", " ").split()
     assert command == ["protocheck", "check", "models/abba.pchk", "--scenario", "before", "--property", "deadlock"]
+
+
+def test_a_lock_is_given_back_after_what_was_done_under_it() -> None:
+    """In a step that takes a lock, stores and releases, the lines come in that order, and the first is left out."""
+    (run,) = all_runs(TWICE)
+    acts = (LockAct(Act.ACQUIRE, "mmu_lock"), LockAct(Act.ACQUIRE, "other"), LockAct(Act.RELEASE, "mmu_lock"))
+    step = replace(run.trace.steps[2], text="with mmu_lock", locks=acts, choices=())
+    assert list(mail.statement(step, run.trace.threads, 60)) == [
+        "with mmu_lock",
+        "  <takes other>",
+        "  spte[gfn1] = private",
+        "  page.populated[gfn1] = true",
+        "  <releases mmu_lock>",
+    ]
 
 
 def test_mail_lists_what_has_no_columns() -> None:

@@ -143,14 +143,14 @@ def test_the_others_say_why_they_cannot_move(browser: Any) -> None:
 def test_another_run_is_chosen_by_key(browser: Any) -> None:
     """The next run has its own threads, state and sources, and the state follows the steps."""
     press(browser, "n")
-    assert text(browser, "title").startswith("racing: double_populate: violated in 4 steps")
+    assert text(browser, "title").startswith("pages: racing: double_populate: violated in 4 steps")
     press(browser, "ARROW_RIGHT", "ARROW_RIGHT", "ARROW_RIGHT")
     assert ["spte[gfn1]", "none private"] in rows(browser, "state")
     assert text(browser, "file") == "Source: models/lib/content.pchk"
     press(browser, "END")
     assert ["spte[gfn1]", "private shared"] in rows(browser, "state")
     press(browser, "p")
-    assert text(browser, "title").startswith("before: deadlock")
+    assert text(browser, "title").startswith("abba: before: deadlock")
 
 
 def test_an_address_leads_to_a_step(browser: Any) -> None:
