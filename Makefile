@@ -13,7 +13,7 @@ help:
 	@echo "make test      lint, types, all tests"
 	@echo "make results   write results/ anew (a table, and one run per expected violation)"
 	@echo "make accept    rewrite the expected outputs of the tests, to be read in the diff"
-	@echo "make bench     speed, as ratios within one run where two things are compared"
+	@echo "make bench     speed beside what is promised and beside other checkers; writes results/benchmarks.md"
 	@echo "make fuzz      random models and random text, with a fresh seed"
 	@echo "make clean     remove what the other tasks made"
 
@@ -46,7 +46,7 @@ accept: $(VENV)/.developed
 	git diff --stat
 
 bench: $(VENV)/.developed
-	$(BIN)/python -m bench
+	$(BIN)/python -m benchmarks
 
 fuzz: $(VENV)/.developed
 	PROTOCHECK_FUZZ=1 $(BIN)/python -m pytest

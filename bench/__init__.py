@@ -1,1 +1,0 @@
-"""Speed: ``python -m bench``."""

@@ -1,0 +1,1 @@
+"""How fast the program is, beside what was promised and beside established checkers on the same protocols."""

@@ -1,0 +1,408 @@
+"""Measures everything in one run and writes ``results/benchmarks.md``.
+
+``python -m benchmarks [--limit SECONDS] [--only PROTOCOL] [--runs N] [--output FILE]``. Machines differ and are noisy:
+every ratio compares two figures of this run. A tool that is not installed is skipped by name. Nothing is asserted about
+time; the exit code is 1 where a tool's verdict or shortest length is not that of the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.figures import figures
+from benchmarks.measure import measure
+from benchmarks.peers import CPUS, HOLDS, MEGABYTES, PEERS, VIOLATED, Answer, Peer
+
+ROOT = Path(__file__).resolve().parent.parent
+OUTPUT = ROOT / "results" / "benchmarks.md"
+
+LADDERS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "fault_vs_conversion": ((1, 1), (2, 2), (2, 3), (3, 3), (4, 3), (4, 4), (8, 4), (16, 4), (16, 8)),
+    "snp_remap": ((2, 2), (4, 4), (8, 8), (12, 12)),
+    "populate_locking": ((1, 1, 1, 1), (2, 2, 2, 2), (3, 3, 3, 3), (5, 5, 5, 4), (16, 16, 16, 16)),
+}
+WHAT = {
+    "fault_vs_conversion": "(gfns, vCPUs); claim: no stale mapping",
+    "snp_remap": "(gfns, pfns); claim: the guest never reads replayed data",
+    "populate_locking": "(populates, faults, remaps, gfns); claim: somebody can always move",
+}
+LONG = 8.0
+"""A command that takes longer than so many seconds is run once only."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A shipped model with the scenarios and the claim that correspond, and how its sizes are named."""
+
+    path: str
+    repaired: str
+    broken: str
+    claim: str
+    sizes: tuple[str, ...]
+
+
+MODELS = {
+    "fault_vs_conversion": Model(
+        "models/gmem/fault_vs_conversion.pchk", "upstream", "no_sequence", "agree", ("gfns", "vcpus")
+    ),
+    "snp_remap": Model(
+        "models/snp/snp_remap.pchk", "validate_once", "validate_on_fault", "lost_content", ("gfns", "pfns")
+    ),
+    "populate_locking": Model(
+        "models/gmem/populate_locking.pchk", "after", "before", "deadlock", ("", "faulters", "remappers", "gfns")
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One column: how to write the input into a folder, giving the command, and how to read what it printed."""
+
+    name: str
+    ours: bool
+    command: Callable[[Path, str, Sequence[int], bool], str]
+    read: Callable[[str, str], Answer]
+    megabytes: int | None = MEGABYTES
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A measured command; without ``seconds`` it did not end, or was ``predicted`` not to."""
+
+    seconds: float | None = None
+    megabytes: float = 0.0
+    answer: Answer | None = None
+    runs: int = 0
+    predicted: bool = False
+
+
+def main() -> int:
+    """Measure, write, and say whether all tools agree."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, and write a table.")
+    parser.add_argument("--limit", type=float, default=30.0, help="seconds that one command may take (default: 30)")
+    parser.add_argument("--runs", type=int, default=3, help="runs of a command; the median counts (default: 3)")
+    parser.add_argument("--only", action="append", choices=LADDERS, help="only this protocol (repeatable)")
+    parser.add_argument("--largest", type=int, default=None, help="only so many rungs of each ladder")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="the file to write")
+    given = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CPUS])
+    begun, load = time.monotonic(), os.getloadavg()[0]
+    lines = [f"| {what} | {measured} | {promised} |" for what, measured, promised in _told(figures())]
+    tools = list(_tools())
+    tables: list[str] = []
+    wrong: list[str] = []
+    results: dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cell]]] = {}
+    for protocol, ladder in LADDERS.items():
+        if given.only and protocol not in given.only:
+            continue
+        for broken in (False, True):
+            rungs = list(ladder[: given.largest])
+            cells = _climb(tools, protocol, rungs, broken, given.limit, given.runs)
+            results[protocol, broken] = cells
+            wrong += _disagreements(protocol, broken, cells)
+            tables += [*_table(tools, protocol, broken, cells), ""]
+    head = _head(given.limit, given.runs, load)
+    text = [*head, "## What is promised about the program alone", "", "| what | measured | promised |", "|---|---|---|"]
+    text += [*lines, "", *tables, *_any_size(given.only), "", *_targets(results), "", *_sizes(tools, results)]
+    text += ["", f"Measured in {(time.monotonic() - begun) / 60:.0f} minutes; load of the machine before: {load:.1f}."]
+    text += ["", *(f"**Disagreement:** {w}" for w in wrong)]
+    given.output.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
+    print("\n".join(wrong) or "all tools agree on every verdict and every shortest length")
+    return 1 if wrong else 0
+
+
+def _told(rows: Iterator[tuple[str, str, str]]) -> Iterator[tuple[str, str, str]]:
+    for row in rows:
+        print(*row, sep="  ", flush=True)
+        yield row
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The columns
+
+
+def _tools() -> Iterator[Tool]:
+    def flat(_: Path, protocol: str, sizes: Sequence[int], broken: bool) -> str:
+        variant = "broken" if broken else "repaired"
+        return f"{sys.executable} -m benchmarks.flat {protocol} {','.join(map(str, sizes))} {variant}"
+
+    def model(_: Path, protocol: str, sizes: Sequence[int], broken: bool) -> str:
+        m = MODELS[protocol]
+        settings = " ".join(f"-p {name}={size}" for name, size in zip(m.sizes, sizes, strict=True) if name)
+        scenario = m.broken if broken else m.repaired
+        return (
+            f"{sys.executable} -m protocheck check {ROOT / m.path} --scenario {scenario} --property {m.claim} "
+            f"{settings} -j 1"
+        )
+
+    yield Tool("protocheck, flat", True, flat, _read_flat)
+    yield Tool("protocheck, model", True, model, _read_model)
+    for peer in PEERS:
+        missing = peer.missing()
+        if missing is None:
+            yield _column(peer)
+        else:
+            print(f"{peer.name} is skipped: {missing} is not installed")
+
+
+def _column(peer: Peer) -> Tool:
+    return Tool(
+        peer.name,
+        False,
+        lambda folder, protocol, sizes, broken: peer.prepare(folder, protocol, sizes, broken, False),
+        peer.read,
+        None if peer.name == "TLC" else MEGABYTES,  # Java reserves more than it uses; its heap is limited instead
+    )
+
+
+def _read_flat(text: str, _: str) -> Answer:
+    found = re.search(r"violated in (\d+) steps", text)
+    if found:
+        return Answer(VIOLATED, int(found[1]) if "not shortest" not in text else None)
+    return Answer(HOLDS if "holds:" in text else "?")
+
+
+def _read_model(text: str, protocol: str) -> Answer:
+    for line in text.splitlines():
+        if f" {MODELS[protocol].claim} " in f" {line} ":
+            found = re.search(r"violated in (\d+) steps", line)
+            if found:
+                return Answer(VIOLATED, int(found[1]) if "shortest" in line else None)
+            if re.search(r"\bholds\b(?! up to)", line):
+                return Answer(HOLDS)
+    return Answer("?")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Measuring
+
+
+def _climb(
+    tools: Sequence[Tool], protocol: str, rungs: Sequence[tuple[int, ...]], broken: bool, limit: float, runs: int
+) -> dict[tuple[int, ...], dict[str, Cell]]:
+    cells: dict[tuple[int, ...], dict[str, Cell]] = {}
+    past: dict[str, list[float | None]] = {t.name: [] for t in tools}
+    for sizes in rungs:
+        cells[sizes] = {}
+        for tool in tools:
+            if _hopeless(past[tool.name], limit):
+                cell = Cell(predicted=True)
+            else:
+                cell = _measure(tool, protocol, sizes, broken, limit, runs)
+            past[tool.name].append(cell.seconds)
+            cells[sizes][tool.name] = cell
+            shown = "-" if cell.seconds is None else f"{cell.seconds:.2f} s {cell.answer}"
+            print(f"{protocol} {sizes} {'broken' if broken else 'repaired'} {tool.name}: {shown}", flush=True)
+    return cells
+
+
+def _hopeless(past: Sequence[float | None], limit: float) -> bool:
+    """Whether the last rungs say that the next one takes longer than the limit."""
+    if not past:
+        return False
+    if past[-1] is None:
+        return True
+    if len(past) < 2 or past[-2] is None or past[-1] < limit / 10:
+        return False
+    return past[-1] * past[-1] / past[-2] > limit
+
+
+def _measure(tool: Tool, protocol: str, sizes: Sequence[int], broken: bool, limit: float, runs: int) -> Cell:
+    seconds: list[float] = []
+    sizes_seen: list[float] = []
+    inner: list[float] = []
+    answer: Answer | None = None
+    while len(seconds) < runs and (not seconds or seconds[0] < LONG):
+        with tempfile.TemporaryDirectory() as name:
+            command = tool.command(Path(name), protocol, sizes, broken)
+            done = measure(command, Path(name), limit, tool.megabytes, {"PYTHONPATH": str(ROOT)})
+        answer = tool.read(done.text, protocol) if done.ended else None
+        if answer is None or answer.verdict == "?":
+            return Cell()
+        seconds.append(done.seconds)
+        sizes_seen.append(done.megabytes)
+        if answer.inner is not None:
+            inner.append(answer.inner)
+    assert answer is not None
+    alone = statistics.median(inner) if inner else None
+    told = Answer(answer.verdict, answer.steps, answer.states, alone)
+    return Cell(statistics.median(seconds), statistics.median(sizes_seen), told, len(seconds))
+
+
+def _disagreements(protocol: str, broken: bool, cells: dict[tuple[int, ...], dict[str, Cell]]) -> Iterator[str]:
+    wanted = VIOLATED if broken else HOLDS
+    for sizes, row in cells.items():
+        steps: dict[str, int] = {}
+        for name, cell in row.items():
+            if cell.answer is None:
+                continue
+            if cell.answer.verdict != wanted:
+                yield f"{protocol} {sizes}: {name} says {cell.answer.verdict}, expected {wanted}"
+            if cell.answer.steps is not None and name != "protocheck, model":  # its steps are coarser
+                steps[name] = cell.answer.steps
+        if len(set(steps.values())) > 1:
+            yield f"{protocol} {sizes}: lengths differ, {steps}"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The page
+
+
+def _head(limit: float, runs: int, load: float) -> list[str]:
+    shared = (
+        f"The machine was shared with other work (load {load:.1f} before the run): absolute figures are too high, ratios "
+        "are noisy."
+        if load > 0.5
+        else "Nothing else ran on the machine."
+    )
+    return [
+        "# Benchmarks",
+        "",
+        f"Made by `make bench`, all in one run on {CPUS} cores, the median of {runs} runs (of one, where a command takes more than "
+        f"{LONG:.0f} s). {shared}",
+        "",
+        "Seconds of wall time for the whole command as a user types it: reading the input, translating, compiling, "
+        f"solving. `-`: more than {limit:.0f} s or {MEGABYTES // 1024} GiB, or predicted so from the rungs before. "
+        "The peers' inputs are written by `benchmarks/inputs/`, in the best encoding for each: the same commands, one "
+        "step each, as in `benchmarks/flat.py`, which is what the column *protocheck, flat* checks (`python -m "
+        "benchmarks.flat`: search or proof, replay of the run, re-check of the proof). *protocheck, model* is "
+        "`protocheck check` on the shipped model, whose steps are those of the language: a broken run is shorter there. "
+        "Its claim is the same; for `populate_locking` it has one populate thread. In brackets behind ABC: the time of "
+        "ABC alone, without Yosys.",
+        "",
+        *(
+            f"- **{p.name}**: {p.note}" + (f" (skipped: {p.missing()} is not installed)" if p.missing() else "")
+            for p in PEERS
+        ),
+        "",
+    ]
+
+
+def _table(
+    tools: Sequence[Tool], protocol: str, broken: bool, cells: dict[tuple[int, ...], dict[str, Cell]]
+) -> Iterator[str]:
+    kind = "broken: time to a shortest run" if broken else "repaired: time to a proof"
+    yield f"## `{protocol}`, {kind}"
+    yield ""
+    yield f"{WHAT[protocol]}. Ratio: protocheck (flat; model) against the quickest peer of that row."
+    yield ""
+    names = [t.name for t in tools]
+    yield "| size | " + " | ".join(names) + " | ratio |" + (" steps |" if broken else "")
+    yield "|---" * (len(names) + 2 + broken) + "|"
+    for sizes, row in cells.items():
+        best = _best(row)
+        ratios = [_ratio(row[t.name], best) for t in tools if t.ours]
+        steps = next((c.answer.steps for c in row.values() if c.answer is not None and c.answer.steps), None)
+        shown = [_show(row[n]) for n in names]
+        tail = f" {steps} |" if broken else ""
+        yield f"| {_size(sizes)} | " + " | ".join(shown) + f" | {'; '.join(ratios)} |{tail}"
+
+
+def _size(sizes: Sequence[int]) -> str:
+    return f"({','.join(map(str, sizes))})"
+
+
+def _best(row: dict[str, Cell]) -> float | None:
+    return min((c.seconds for n, c in row.items() if c.seconds is not None and "protocheck" not in n), default=None)
+
+
+def _ratio(cell: Cell, best: float | None) -> str:
+    if cell.seconds is None:
+        return "-"
+    return "alone" if best is None else f"{cell.seconds / best:.2f}"
+
+
+def _show(cell: Cell) -> str:
+    if cell.seconds is None:
+        return "-"
+    alone = "" if cell.answer is None or cell.answer.inner is None else f" ({cell.answer.inner:.2f})"
+    return f"{cell.seconds:.2f}{alone}"
+
+
+def _any_size(only: Sequence[str] | None) -> Iterator[str]:
+    yield "## For any number of members"
+    yield ""
+    yield "From the claim to a proof for every size, whole command; no peer answers this. Target: one second each."
+    yield ""
+    yield "| protocol | flat | answer | model | answer |"
+    yield "|---|---|---|---|---|"
+    for protocol in LADDERS:
+        if only and protocol not in only:
+            continue
+        sizes = "2,2,2,2" if protocol == "populate_locking" else "2,2"
+        m = MODELS[protocol]
+        shown: list[str] = []
+        for command in (
+            f"{sys.executable} -m benchmarks.flat {protocol} {sizes} repaired --any",
+            f"{sys.executable} -m protocheck check {ROOT / m.path} --scenario {m.repaired} --property {m.claim} -j 1",
+        ):
+            done = [measure(command, ROOT, 60, MEGABYTES, {"PYTHONPATH": str(ROOT)}) for _ in range(3)]
+            flatten = " ".join(done[0].text.split())
+            said = re.search(r"(holds for any number of [a-z_]+(?:(?:,| and) [a-z_]+)*|not for any size[^.]*)", flatten)
+            shown += [f"{statistics.median(d.seconds for d in done):.2f}", said[1] if said else "for these sizes only"]
+            print(protocol, *shown[-2:], flush=True)
+        yield f"| `{protocol}` | " + " | ".join(shown) + " |"
+
+
+def _targets(results: dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cell]]]) -> Iterator[str]:
+    yield "## Targets"
+    yield ""
+    yield "| target | flat | model | met (flat) |"
+    yield "|---|---|---|---|"
+    for protocol, sizes, share in (
+        ("fault_vs_conversion", (4, 3), 1.0),
+        ("fault_vs_conversion", (8, 4), 0.5),
+        ("fault_vs_conversion", (16, 8), 0.2),
+        ("snp_remap", (4, 4), 0.5),
+        ("snp_remap", (8, 8), 0.5),
+    ):
+        row = results.get((protocol, False), {}).get(sizes)
+        if row is None or "ABC" not in row:
+            continue
+        abc = row["ABC"].seconds
+        flat, model = (_ratio(row[f"protocheck, {n}"], abc) for n in ("flat", "model"))
+        ours = row["protocheck, flat"].seconds
+        met = "yes" if ours is not None and (abc is None or ours <= share * abc) else "no"
+        yield f"| repaired `{protocol}` {_size(sizes)}: at most {share:g} of ABC | {flat} | {model} | {met} |"
+    behind: dict[bool, list[str]] = {False: [], True: []}
+    for (protocol, broken), cells in results.items():
+        for number, (sizes, row) in enumerate(cells.items()):
+            ours, best = row["protocheck, flat"].seconds, _best(row)
+            if best is not None and (ours is None or ours > best) and (broken or number):
+                behind[broken].append(f"`{protocol}` {_size(sizes)} ({_ratio(row['protocheck, flat'], best)})")
+    for broken, name in (
+        (False, "proofs: ahead of every peer from the second rung on"),
+        (True, "shortest runs: no later than the quickest peer, at every rung"),
+    ):
+        yield f"| {name} | behind at: {'; '.join(behind[broken]) or 'none'} | | {'no' if behind[broken] else 'yes'} |"
+
+
+def _sizes(
+    tools: Sequence[Tool], results: dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cell]]]
+) -> Iterator[str]:
+    yield "## Peak memory"
+    yield ""
+    yield "MiB of the largest process."
+    yield ""
+    names = [t.name for t in tools]
+    yield "| protocol | size | " + " | ".join(names) + " |"
+    yield "|---" * (len(names) + 2) + "|"
+    for (protocol, broken), cells in results.items():
+        for sizes, row in cells.items():
+            shown = ["-" if row[n].seconds is None else f"{row[n].megabytes:.0f}" for n in names]
+            kind = "broken" if broken else "repaired"
+            yield f"| `{protocol}`, {kind} | {_size(sizes)} | " + " | ".join(shown) + " |"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
