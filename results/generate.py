@@ -1,4 +1,5 @@
-"""Writes what the shipped models say: a table in README.md, and under traces/ one run per violation that is expected.
+"""Writes what the shipped models say: a table in README.md, and under traces/ one run per violation that is expected;
+and models/README.md, one line per model.
 
 ``python results/generate.py`` rewrites the files; with ``--check`` nothing is written, and the exit code is 1 where a
 file differs, is missing, or is left over. Nothing here depends on the machine or the time.
@@ -7,9 +8,11 @@ file differs, is missing, or is left over. Nothing here depends on the machine o
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from functools import partial
+from math import prod
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -22,12 +25,22 @@ from protocheck.jobs import Done, run_all  # noqa: E402
 from protocheck.reports.style import Style  # noqa: E402
 from protocheck.reports.table import layout_trace  # noqa: E402
 from protocheck.traces.trace import trace_of_finding  # noqa: E402
+from protocheck.types import load  # noqa: E402
 
 HEAD = """\
 # What the shipped models say
 
 Made by `make results`; a test fails when it is not current. Every verdict is for the sizes named with its scenario and
 assumes sequential consistency. A verdict in bold is a violation that the model expects; its run is one click away.
+"""
+
+
+CATALOGUE = """\
+# The shipped models
+
+Made by `make results`. Each model has broken scenarios, whose violation it expects, beside repaired ones that hold;
+what every scenario says stands in [results/README.md](../results/README.md). The library that they import is in
+[lib](lib), small models for learning are in [toys](toys). "Proved for" names the largest instance in which all holds.
 """
 
 
@@ -46,7 +59,7 @@ def main(arguments: list[str]) -> int:
     for path, text in made.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    print(f"{len(made) - 1} runs and one table written, {len(differing)} of them new or changed")
+    print(f"{len(made) - 2} runs and two tables written, {len(differing)} of them new or changed")
     return 0
 
 
@@ -56,16 +69,43 @@ def files() -> Iterator[tuple[Path, str]]:
     os.chdir(ROOT)
     work = [partial(_check, p.relative_to(ROOT)) for p in models]
     lines = [HEAD]
+    index: dict[str, list[str]] = {}
     for path, answer in zip(models, run_all(work, os.cpu_count() or 1, lambda _, __: None), strict=True):
         if not isinstance(answer, Done):
             print(f"{path.relative_to(ROOT)}: {answer}", file=sys.stderr)
             raise SystemExit(2)
         report = answer.value
         lines += _section(report)
+        index.setdefault(path.parent.name, []).append(_line(report, path))
         for scenario, finding in report.findings():
             if _told(finding):
                 yield HERE / "traces" / _file(report, scenario, finding), _run(report, scenario, finding)
     yield HERE / "README.md", "\n".join(lines)
+    yield ROOT / "models" / "README.md", "\n".join(_index(index))
+
+
+def _index(rows: dict[str, list[str]]) -> Iterator[str]:
+    """models/README.md: a table per folder, the toys last."""
+    yield CATALOGUE
+    for folder in sorted(rows, key=lambda name: (name == "toys", name)):
+        yield f"## {folder}\n"
+        yield "| model | expected violations | verdicts | proved for | source |"
+        yield "|---|---|---|---|---|"
+        yield from rows[folder]
+        yield ""
+
+
+def _line(report: Report, path: Path) -> str:
+    findings = list(report.findings())
+    broken = dict.fromkeys(f.family for _, f in findings if _told(f))
+    sound = [s.instance or "its only size" for s in report.scenarios if not any(_told(f) for f in s.findings)]
+    best = max(sound, key=lambda text: (prod(int(n) for n in re.findall(r"\b\d+ ", text)), text), default="-")
+    counts = f"{len(report.scenarios)} scenarios, {len(findings)} verdicts"
+    if any(not s.as_expected for s in report.scenarios):
+        counts += ", not all as expected"
+    sources = "; ".join(load(ROOT / path).sources)
+    name = f"[{report.model}]({path.parent.name}/{path.name})"
+    return f"| {name} | {', '.join(broken) or 'none'} | {counts} | {_cell(best)} | {_cell(sources)} |"
 
 
 def _check(path: Path, _: object) -> Report:
