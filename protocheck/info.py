@@ -26,6 +26,9 @@ from protocheck.types.tree import CheckedModule
 STATES = 50_000
 """How many states are looked at by default."""
 
+# What a wait is called that stands in the model as one; that for a lock is asked otherwise.
+_WAITING = ("await ", "spin ", "synchronize ")
+
 # Waits are looked at by the plain interpreter, state by state: beyond so many evaluations nothing is said about them.
 _EVALUATIONS = 400_000
 
@@ -280,8 +283,9 @@ def _ways(system: System, fired: Sequence[int]) -> Iterator[tuple[_Key, bool]]:
         ways = runs.setdefault(key, {})
         ways[line] = ways.get(line, False) or count > 0
     for (thread_name, text, place), ways in runs.items():
-        if len(ways) > 1 and any(ways.values()):
-            for line, taken in ways.items():
+        for line, taken in ways.items():
+            # Where there is but one way, it is no news that it is not gone; in another scenario there may be more.
+            if taken or (len(ways) > 1 and any(ways.values())):
                 yield (WAY, f"from {text} in {plain_name(thread_name)} to {line}", place), taken
 
 
@@ -319,8 +323,7 @@ def _contention(system: System, fired: Sequence[int]) -> Iterator[tuple[_Key, bo
 
 def _waits(system: System, search: Exploration) -> Iterator[tuple[_Key, bool]] | None:
     """Waits for a condition: whether anybody is ever kept by it. None where that would take too long."""
-    srcu = {lock.name for lock in system.locks if lock.kind is LockKind.SRCU}
-    waits = [w for w in system.waits if w.lock is None or w.lock in srcu]
+    waits = [w for w in system.waits if w.what.startswith(_WAITING)]
     members = sum(product_size([p.sort for p in _class(system, w).params]) for w in waits)
     if search.states * members > _EVALUATIONS:
         return None

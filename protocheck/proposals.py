@@ -11,29 +11,13 @@ from pathlib import Path
 
 from protocheck.check import DEFAULT_SCENARIO, scenario_names
 from protocheck.compare import Proposal
-from protocheck.diagnostics import Rule
 from protocheck.resources import models_path
 from protocheck.source import SourceFile
 from protocheck.syntax import nodes
 from protocheck.syntax.parse import load_source, parse
 from protocheck.types.check import check, library_loader, load
 from protocheck.types.tree import CheckedModule
-from protocheck.usage import BAD_USAGE, BAD_VALUE, UsageError, find_models, parse_settings
-
-NO_REVISION = Rule(
-    "no-revision",
-    "git cannot show a file as it was in a revision.",
-    """\
-`protocheck compare REV:FILE` takes the text of FILE from revision REV of the repository in which FILE stands. That
-needs git, a repository, and a revision that has the file; what git says is part of the message.
-
-    protocheck compare HAED~1:my.pchk my.pchk
-
-Mended:
-
-    protocheck compare HEAD~1:my.pchk my.pchk
-""",
-)
+from protocheck.usage import BAD_USAGE, BAD_VALUE, NO_REVISION, UsageError, find_models, parse_settings
 
 
 @dataclass(frozen=True)

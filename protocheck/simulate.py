@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from protocheck.diagnostics import Diagnostic, ModelError, Rule
+from protocheck.diagnostics import Diagnostic, ModelError
 from protocheck.engines.verdict import Run
 from protocheck.findings import Evidence
 from protocheck.ir.expr import TRUE
@@ -15,23 +15,12 @@ from protocheck.ir.system import Case, Choice, Property, PropertyTarget, System,
 from protocheck.traces.replay import Replayed, replay
 from protocheck.traces.standing import Stand, standings
 from protocheck.traces.trace import InitialCell, Step, Trace, places_of, trace_of
+from protocheck.usage import NOT_OF_THIS_MODEL
 
 SEARCHED = 5_000
 """How many states are looked at to get to a line."""
 
 NAME = "simulated"
-
-NOT_OF_THIS_MODEL = Rule(
-    "not-of-this-model",
-    "A stored run cannot be followed in the model.",
-    """\
-`protocheck simulate MODEL --from REPORT` takes the steps of a stored run in MODEL. The run must be one of the same
-scenario at the same sizes, and the model must still allow it; the message names the first step that is not possible.
-
-    protocheck check my.pchk --format json > my.json
-    protocheck simulate my.pchk --from my.json
-""",
-)
 
 
 @dataclass(frozen=True)

@@ -7,58 +7,20 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 from protocheck.check import DEFAULT_SCENARIO, check_scenario, scenario_names
-from protocheck.diagnostics import Diagnostic, ModelError, Rule
+from protocheck.diagnostics import Diagnostic, ModelError
 from protocheck.findings import Outcome, ScenarioReport, word
 from protocheck.lower import instantiate
 from protocheck.lower.instance import show_param
 from protocheck.lower.rules import UNKNOWN_SETTING
 from protocheck.source import Span
 from protocheck.types.tree import CheckedModule, ScenarioDecl
+from protocheck.usage import BAD_RANGE, MOST_CELLS, NOTHING_TO_SWEEP, TOO_MANY_CELLS
 
-MOST_CELLS = 1000
 MOST_SETS = 16
 """Up to so many sets of variants are tried together; of more, only each variant by itself."""
 
 SECONDS = 60.0
 """The time for one cell, by default."""
-
-TOO_MANY_CELLS = Rule(
-    "too-many-cells",
-    "a sweep would check more instances than anybody waits for",
-    f"""\
-The ranges given to `protocheck sweep` are multiplied with one another and with the sets of variants. More than
-{MOST_CELLS} instances are refused; choose fewer values, or sweep one parameter after the other.
-
-    protocheck sweep my.pchk -p vcpus=1..40 -p gfns=1..40
-
-Mended:
-
-    protocheck sweep my.pchk -p vcpus=1..4 -p gfns=1..3
-""",
-)
-BAD_RANGE = Rule(
-    "bad-range",
-    "the values to sweep over cannot be read",
-    """\
-`-p NAME=VALUES` takes a range `LOW..HIGH` (both included), or values with commas between them.
-
-    protocheck sweep my.pchk -p vcpus=4..1
-
-Mended:
-
-    protocheck sweep my.pchk -p vcpus=1..4 -p how=eager,lazy
-""",
-)
-NOTHING_TO_SWEEP = Rule(
-    "nothing-to-sweep",
-    "no combination of the values given is an instance of the model",
-    """\
-Every combination that was asked for is outside of the declared ranges or against a `require` of the model, so nothing
-was checked; the first reason is told.
-
-    protocheck sweep my.pchk -p vcpus=9..12       # param vcpus : 1..8
-""",
-)
 
 
 @dataclass(frozen=True)

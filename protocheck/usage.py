@@ -105,6 +105,70 @@ UNKNOWN_ENGINE = Rule(
 `protocheck engines` lists them with what each can do. `auto`, the default, chooses.
 """,
 )
+NO_REVISION = Rule(
+    "no-revision",
+    "git cannot show a file as it was in a revision.",
+    """\
+`protocheck compare REV:FILE` takes the text of FILE from revision REV of the repository in which FILE stands. That
+needs git, a repository, and a revision that has the file; what git says is part of the message.
+
+    protocheck compare HAED~1:my.pchk my.pchk
+
+Mended:
+
+    protocheck compare HEAD~1:my.pchk my.pchk
+""",
+)
+NOT_OF_THIS_MODEL = Rule(
+    "not-of-this-model",
+    "A stored run cannot be followed in the model.",
+    """\
+`protocheck simulate MODEL --from REPORT` takes the steps of a stored run in MODEL. The run must be one of the same
+scenario at the same sizes, and the model must still allow it; the message names the first step that is not possible.
+
+    protocheck check my.pchk --format json > my.json
+    protocheck simulate my.pchk --from my.json
+""",
+)
+MOST_CELLS = 1000
+"""How many instances one sweep may check."""
+TOO_MANY_CELLS = Rule(
+    "too-many-cells",
+    "a sweep would check more instances than anybody waits for",
+    f"""\
+The ranges given to `protocheck sweep` are multiplied with one another and with the sets of variants. More than
+{MOST_CELLS} instances are refused; choose fewer values, or sweep one parameter after the other.
+
+    protocheck sweep my.pchk -p vcpus=1..40 -p gfns=1..40
+
+Mended:
+
+    protocheck sweep my.pchk -p vcpus=1..4 -p gfns=1..3
+""",
+)
+BAD_RANGE = Rule(
+    "bad-range",
+    "the values to sweep over cannot be read",
+    """\
+`-p NAME=VALUES` takes a range `LOW..HIGH` (both included), or values with commas between them.
+
+    protocheck sweep my.pchk -p vcpus=4..1
+
+Mended:
+
+    protocheck sweep my.pchk -p vcpus=1..4 -p how=eager,lazy
+""",
+)
+NOTHING_TO_SWEEP = Rule(
+    "nothing-to-sweep",
+    "no combination of the values given is an instance of the model",
+    """\
+Every combination that was asked for is outside of the declared ranges or against a `require` of the model, so nothing
+was checked; the first reason is told.
+
+    protocheck sweep my.pchk -p vcpus=9..12       # param vcpus : 1..8
+""",
+)
 
 RULES = (
     BAD_USAGE,
@@ -115,6 +179,11 @@ RULES = (
     NO_CERTIFICATES,
     UNKNOWN_RULE,
     UNKNOWN_ENGINE,
+    NO_REVISION,
+    NOT_OF_THIS_MODEL,
+    TOO_MANY_CELLS,
+    BAD_RANGE,
+    NOTHING_TO_SWEEP,
 )
 
 
