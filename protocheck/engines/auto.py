@@ -25,7 +25,7 @@ from protocheck.engines.verdict import (
     Unreachable,
     Verdict,
 )
-from protocheck.ir.ground import GroundError
+from protocheck.ir.ground import TOO_DEEP, GroundError
 from protocheck.ir.sorts import product_size
 from protocheck.ir.system import PropertyTarget, System
 
@@ -159,8 +159,9 @@ def _renamings(system: System) -> int:
 def _call(engine: Engine, system: System, targets: Sequence[PropertyTarget], budget: Budget) -> tuple[Verdict, ...]:
     try:
         return engine.run(system, targets, budget)
-    except GroundError as problem:
-        return tuple(Unknown(Limit.SOLVER, str(problem)) for _ in targets)
+    except (GroundError, RecursionError) as problem:
+        text = TOO_DEEP if isinstance(problem, RecursionError) else str(problem)
+        return tuple(Unknown(Limit.SOLVER, text) for _ in targets)
 
 
 def _decided(verdict: Verdict, budget: Budget) -> bool:

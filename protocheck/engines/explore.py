@@ -30,6 +30,7 @@ from protocheck.engines.verdict import (
     Verdict,
 )
 from protocheck.ir.expr import FALSE, TRUE, Apply, Expr, Lit, Op, Param, Read, and_, exists, substitute
+from protocheck.ir.ground import TOO_DEEP, GroundError
 from protocheck.ir.sorts import values_of
 from protocheck.ir.system import Case, DeadlockTarget, PropertyTarget, System, Target, ThreadClass
 
@@ -82,9 +83,13 @@ def explore(
 
     With ``to_the_end`` the search goes on although every target is reached (for coverage and for :func:`stuck`).
     Limits and Ctrl-C end it early, with verdicts that say how far it came. Raises
-    :class:`protocheck.engines.codegen.StoreOutsideError` for a system that stores a value outside of its sort.
+    :class:`protocheck.engines.codegen.StoreOutsideError` for a system that stores a value outside of its sort,
+    :class:`protocheck.ir.ground.GroundError` for one with expressions that are nested too deeply.
     """
-    return _Search(system, targets, budget or Budget(), symmetry).run(to_the_end)
+    try:
+        return _Search(system, targets, budget or Budget(), symmetry).run(to_the_end)
+    except (RecursionError, SyntaxError) as error:  # Python's own parser also has a limit
+        raise GroundError(TOO_DEEP) from error
 
 
 def stuck(exploration: Exploration) -> tuple[Stuck, ...]:
@@ -103,7 +108,10 @@ def stuck(exploration: Exploration) -> tuple[Stuck, ...]:
 
 def run(system: System, targets: Sequence[PropertyTarget], budget: Budget) -> tuple[Verdict, ...]:
     """One verdict per target, in order."""
-    return explore(system, targets, budget).verdicts
+    try:
+        return explore(system, targets, budget).verdicts
+    except GroundError as problem:
+        return tuple(Unknown(Limit.SOLVER, str(problem)) for _ in targets)
 
 
 @dataclass(frozen=True)

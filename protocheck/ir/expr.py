@@ -69,14 +69,14 @@ def _hash_once(self: Var | Read | Apply | Quant) -> int:
     """A hash that is computed once per node: guards are large, and folding looks them up again and again."""
     known: int | None = self.__dict__.get("_hash")
     if known is None:
-        known = hash(tuple(self.__dict__.values()))
+        known = hash(tuple(v for k, v in self.__dict__.items() if k[0] != "_"))
         self.__dict__["_hash"] = known
     return known
 
 
 def _without_hash(self: Var | Read | Apply | Quant) -> dict[str, object]:
-    """What is copied to another process, where strings hash differently."""
-    return {k: v for k, v in self.__dict__.items() if k != "_hash"}
+    """What is copied to another process, where strings hash differently: the fields, and nothing kept beside them."""
+    return {k: v for k, v in self.__dict__.items() if k[0] != "_"}
 
 
 @dataclass(frozen=True)
@@ -372,20 +372,46 @@ def children(e: Expr) -> tuple[Expr, ...]:
             assert_never(e)
 
 
+def extent(e: Expr) -> tuple[int, int]:
+    """How large ``e`` is when written out, and how deep: nodes, those of a quantifier's body once for each member."""
+    if isinstance(e, Lit | Param):
+        return 1, 1
+    known: tuple[int, int] | None = e.__dict__.get("_extent")
+    if known is None:
+        parts = [extent(child) for child in children(e)]
+        times = product_size([b.sort for b in e.binders]) if isinstance(e, Quant) else 1
+        known = 1 + times * sum(p[0] for p in parts), 1 + max((p[1] for p in parts), default=0)
+        e.__dict__["_extent"] = known
+    return known
+
+
 def reads(e: Expr) -> Iterator[Read]:
     """Every cell that ``e`` mentions, in order of appearance, with repetitions."""
-    if isinstance(e, Read):
-        yield e
-    for child in children(e):
-        yield from reads(child)
+    return (node for node in _nodes(e) if isinstance(node, Read))
 
 
 def parameters(e: Expr) -> Iterator[Param]:
     """Every parameter that ``e`` mentions, bound ones too, in order of appearance, with repetitions."""
-    if isinstance(e, Param):
-        yield e
-    for child in children(e):
-        yield from parameters(child)
+    return (node for node in _nodes(e) if isinstance(node, Param))
+
+
+def _nodes(e: Expr) -> Iterator[Expr]:
+    """The nodes of ``e``, each before its parts, from left to right."""
+    stack = [e]
+    while stack:
+        top = stack.pop()
+        yield top
+        match top:
+            case Lit() | Param():
+                pass
+            case Read(_, index):
+                stack.extend(index[::-1])
+            case Apply(_, args):
+                stack.extend(args[::-1])
+            case Quant(_, _, body):
+                stack.append(body)
+            case _:
+                assert_never(top)
 
 
 def rebuild(e: Expr, change: Callable[[Param | Read], Expr]) -> Expr:
@@ -394,19 +420,31 @@ def rebuild(e: Expr, change: Callable[[Param | Read], Expr]) -> Expr:
     Parameters bound inside ``e`` are passed to ``change`` as well; binder names are unique, so a substitution that
     leaves unknown names alone cannot capture.
     """
+    return _rebuild(e, change, {})
+
+
+def _rebuild(e: Expr, change: Callable[[Param | Read], Expr], done: dict[int, Expr]) -> Expr:
+    """As :func:`rebuild`; ``done`` has what became of nodes, by identity: a node that is shared stays shared."""
+    known = done.get(id(e))
+    if known is not None:
+        return known
+    new: Expr
     match e:
         case Lit():
             return e
         case Param():
-            return change(e)
+            new = change(e)
         case Read(var, index):
-            return change(Read(var, tuple(rebuild(i, change) for i in index)) if index else e)
+            new = change(Read(var, tuple([_rebuild(i, change, done) for i in index])) if index else e)
         case Apply(op, args):
-            return apply(op, *(rebuild(a, change) for a in args))
+            parts = tuple([_rebuild(a, change, done) for a in args])
+            new = apply(op, *parts)
         case Quant(kind, binders, body):
-            return quant(kind, binders, rebuild(body, change))
+            new = quant(kind, binders, _rebuild(body, change, done))
         case _:
             assert_never(e)
+    done[id(e)] = new
+    return new
 
 
 def substitute(e: Expr, values: Mapping[str, Expr]) -> Expr:
@@ -418,6 +456,15 @@ def substitute(e: Expr, values: Mapping[str, Expr]) -> Expr:
 
 def interval(e: Expr) -> tuple[int, int] | None:
     """Bounds ``(low, high)`` between which ``e`` surely lies, or None where no cheap bound is known."""
+    if not isinstance(e, Apply):
+        return _interval(e)
+    if "_interval" not in e.__dict__:
+        e.__dict__["_interval"] = _interval(e)
+    found: tuple[int, int] | None = e.__dict__["_interval"]
+    return found
+
+
+def _interval(e: Expr) -> tuple[int, int] | None:
     match e:
         case Lit(value):
             return value, value
@@ -458,8 +505,10 @@ def interval(e: Expr) -> tuple[int, int] | None:
                     return 0, min(known[0][1], known[1][1] - 1)
                 case Op.DIV if known[1][0] > 0:
                     return min(known[0][0], 0), max(known[0][1], 0)
-                case Op.BITAND if known[0][0] >= 0 and known[1][0] >= 0:
-                    return 0, min(known[0][1], known[1][1])
+                case Op.BITAND if known[0][0] >= 0 or known[1][0] >= 0:
+                    return 0, min(high for low, high in known if low >= 0)
+                case Op.BITNOT:
+                    return -known[0][1] - 1, -known[0][0] - 1
                 case Op.BITOR | Op.BITXOR if known[0][0] >= 0 and known[1][0] >= 0:
                     return 0, (1 << max(known[0][1], known[1][1]).bit_length()) - 1
                 case Op.SHL if known[0][0] >= 0 and 0 <= known[1][0] <= known[1][1] <= 64:

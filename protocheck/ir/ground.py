@@ -49,6 +49,9 @@ Dist: TypeAlias = tuple[tuple[int, int], ...]
 MAX_VALUES = 4096
 
 
+TOO_DEEP = "an expression is nested too deeply"
+
+
 class GroundError(Exception):
     """The system is outside of what grounding supports; the message says what and where."""
 
@@ -729,9 +732,12 @@ def ground(system: System, loose: frozenset[str] = frozenset()) -> GroundSystem:
     """The ground form of ``system``; with ``loose`` scalarsets one that can do more (see :class:`GroundSystem`).
 
     Raises :class:`GroundError` where it cannot be given (a default outside of its sort, an expression of more than
-    ``MAX_VALUES`` values).
+    ``MAX_VALUES`` values, expressions nested too deeply).
     """
-    return GroundSystem(system, loose)
+    try:
+        return GroundSystem(system, loose)
+    except RecursionError as error:
+        raise GroundError(TOO_DEEP) from error
 
 
 def environment(params: Sequence[Param], values: Sequence[int]) -> dict[str, Dist]:

@@ -90,6 +90,8 @@ from protocheck.lower.steps import (
     ThreadSteps,
     TrySite,
     VersionSite,
+    limit,
+    too_large,
 )
 from protocheck.lower.values import (
     RecordShape,
@@ -149,7 +151,11 @@ def compile_system(
 
     ModelError for what only shows in an instance (rules of :mod:`protocheck.lower.rules`).
     """
-    return _Compiler(module, instance, prepared or prepare(module), reductions).system()
+    compiler = _Compiler(module, instance, prepared or prepare(module), reductions)
+    try:
+        return compiler.system()
+    except RecursionError as error:
+        raise too_large(compiler.at) from error
 
 
 class _Compiler:
@@ -161,6 +167,7 @@ class _Compiler:
         self.prepared = prepared
         self.reductions = reductions
         self.names = Names()
+        self.at = Origin(next(iter(instance.threads.values())).span)  # what is being compiled
         self.states = state_storages(instance)
         self.graphs: dict[str, Graph] = {
             name: thread_flow(th, instance, prepared.contention, prepared.mentions, reductions.merge)
@@ -459,6 +466,7 @@ class _Compiler:
             e = self.evaluator(name, self.views[name].params)
             stepper = Stepper(graph, e, self.shared, self.slots)
             self.steppers[name] = stepper
+            self.at = Origin(self.instance.threads[name].span)
             steps = stepper.run()
             self.steps[name] = steps
             keys = list(steps.keys)
@@ -919,6 +927,7 @@ class _Finisher:
 
     def __call__(self, raw: RawTransition) -> Transition:
         c, path = self.c, raw.path
+        c.at = raw.action.origin
         store = path.store
         if c.reductions.dead_locals:
             store = self.reset(raw)
@@ -941,11 +950,14 @@ class _Finisher:
         events = tuple(
             LockEvent(e.act, e.lock, tuple(c.resolve(i) for i in e.index), e.mode, e.origin) for e in path.events
         )
+        limit((*(k.cond for k in checks), *(e for u in updates for e in (*u.index, u.value, u.where))), c.at)
+        whole = c.resolve(guard)
+        limit((whole,), c.at)
         return Transition(
             f"{self.name}:{raw.action.origin.span.line}",
             self.name,
             self.own + path.params,
-            c.resolve(guard),
+            whole,
             tuple(updates),
             checks,
             source,
@@ -987,7 +999,10 @@ class _Properties:
         for name in dict.fromkeys(f for g in graphs for n in g.nodes for f in _families(n.op, self.c.instance)):
             yield self.from_checks(name, "assertion", f"no assertion tagged {name} fails")
         for p in self.c.module.properties:
-            yield from self.declared(p)
+            for made in self.declared(p):
+                if p.kind == "transition" and isinstance(made.target, Target):
+                    limit((case.cond for case in made.target.cases), self.c.at)
+                yield made
         for name, claim in (
             ("range", "no value leaves the range of its type"),
             ("lock_misuse", "locks are held where they must be, and released by who holds them"),
@@ -1041,6 +1056,7 @@ class _Properties:
                 mine = tuple(self.c.names.fresh(s, local.name) for s in index_sorts(local.type, self.c.instance))
                 binders += mine
                 path.values[local.number] = e.bundle(local.type, mine)
+        self.c.at = Origin(p.condition.span)
         there = and_(*exist)
         params = tuple(binders)
         text = " ".join(p.condition.span.text.split())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
@@ -115,6 +115,13 @@ class Path:
             self.bound,
             self.visits,
         )
+
+    def expressions(self) -> Iterator[Expr]:
+        """All that the step computes, in so far as it may have grown lately."""
+        yield from self.guard
+        yield from (c.cond for c in self.checks)
+        for var in self.store.writes:
+            yield from self.store.last(var)
 
     def under_binders(self, binders: tuple[Param, ...]) -> Path:
         """For what is evaluated below a binder: what it checks is not checked of this path."""

@@ -85,6 +85,19 @@ The code between two steps branches so often that the number of ways through it 
 Mend: let the code take a step in between, or compute the branches' results with `?:` instead of `if`.
 """,
 )
+STEP_TOO_LARGE = Rule(
+    "step-too-large",
+    "what one step computes is too large an expression",
+    """\
+# step-too-large
+
+Everything between two steps is computed at once, from the state before it. A value that is stored and read again
+within the step, in a loop or over and over, is put in place each time, so the expression for the last one can become
+very large. This one exceeds the compiler's limit.
+
+Mend: let the code take a step in between, or compute less in one step.
+""",
+)
 CHOICE_OF_SET = Rule(
     "choice-of-set",
     "a whole set is chosen at once",
@@ -130,6 +143,7 @@ LOWER_RULES = (
     NOTHING_RUNS,
     ENDLESS_STEP,
     TOO_MANY_PATHS,
+    STEP_TOO_LARGE,
     CHOICE_OF_SET,
     ORDER_OF_MEMBERS,
     INITIAL_OUT_OF_RANGE,

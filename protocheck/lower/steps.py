@@ -7,7 +7,7 @@ path is one transition. What the path writes is kept in terms of the state befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TypeAlias, assert_never
@@ -28,6 +28,7 @@ from protocheck.ir.expr import (
     apply,
     eq,
     exists,
+    extent,
     forall,
     implies,
     interval,
@@ -43,7 +44,7 @@ from protocheck.ir.system import HELD_NONE, HELD_READ, HELD_WRITE, Act, LockEven
 from protocheck.lower import flow
 from protocheck.lower.evaluate import Evaluator, Path, ThreadInstance, decided
 from protocheck.lower.flow import Activation, Alias, Graph, Node, Slot, independent, is_choice, is_step
-from protocheck.lower.rules import CHOICE_OF_SET, ENDLESS_STEP, ORDER_OF_MEMBERS, TOO_MANY_PATHS
+from protocheck.lower.rules import CHOICE_OF_SET, ENDLESS_STEP, ORDER_OF_MEMBERS, STEP_TOO_LARGE, TOO_MANY_PATHS
 from protocheck.lower.values import (
     FRESH,
     RecordShape,
@@ -72,6 +73,8 @@ from protocheck.types import tree as t
 
 MAX_VISITS = 20_000
 MAX_PATHS = 4_096
+MAX_SIZE, MAX_DEPTH = 100_000, 150
+"""Of one expression, quantifiers written out. What comes after the compiler walks through all of it, with recursion."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,21 @@ class ThreadSteps:
     impure: dict[int, Storage] = field(default_factory=dict)
     seen_of: dict[tuple[object, ...], Site] = field(default_factory=dict)
     stuck: set[Key] = field(default_factory=set)  # locations with a way on that is known to be blocked for ever
+
+
+def too_large(origin: Origin) -> ModelError:
+    """The fault of a step that computes too much."""
+    headline = "too much is computed in one step"
+    mend = "let the code take a step in between, or compute less in one step"
+    return ModelError([Diagnostic(STEP_TOO_LARGE, headline, (Label(origin.span),), mend)])
+
+
+def limit(parts: Iterable[Expr], origin: Origin) -> None:
+    """Refuse what no engine could work with (rule ``step-too-large``)."""
+    for e in parts:
+        size, depth = extent(e)
+        if size > MAX_SIZE or depth > MAX_DEPTH:
+            raise too_large(origin)
 
 
 class Stepper:
@@ -312,6 +330,7 @@ class Stepper:
             for new, target in reversed(out):
                 if any(g == FALSE for g in new.guard):
                     continue
+                limit(new.expressions(), node.origin)
                 now = acted or begins
                 by = node if begins else action
                 if isinstance(target, Key):
@@ -442,6 +461,7 @@ class Stepper:
         storage, index, state = self.place(place, a, p, where)
         self.fit(storage.shape, value, place, p, origin, where)
         save(storage, index, value, p.store, self.e.fresh, where=where)
+        limit((e for v in storage.vars() for e in p.store.last(v)), origin)
         if state is not None and not self.module.states[state].ghost:
             self.work(p)
 

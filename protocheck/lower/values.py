@@ -326,6 +326,11 @@ class Store:
             known = tuple(k for k in known if k.binders or k.index != w.index)
         self.writes[var] = (*known, w)
 
+    def last(self, var: Var) -> tuple[Expr, ...]:
+        """The expressions of the last write to ``var``."""
+        known = self.writes.get(var)
+        return (*known[-1].index, known[-1].value, known[-1].where) if known else ()
+
     def updates(self) -> tuple[Update, ...]:
         """The writes as simultaneous updates, without those that change nothing."""
         result = []

@@ -71,7 +71,7 @@ ROUTINES = (
 CONDITIONS = ("a", "!b", "n == 1", "c[g]", "a && n < 2", "b || c[g]", "l == 1")
 SIMPLE = (
     "a = !a;", "b = a;", "n = n == 2 ? 0 : n + 1;", "c[g] = true;", "c[g] = b;", "l = n;", "l = 0;", "skip;",
-    "assert !(a && b) as claim;", "ignore fetch_add(ref n, 1);", "flip();", "put(g, a);", "d = l == 1;",
+    "assert !(a && b) as claim;", "ignore fetch_add(ref n, 1);", "flip();", "put(g, a);", "with m { d = l == 1; }",
     "with m { d = !d; if d { b = true; } }", "await CONDITION;",
 )  # fmt: skip
 
