@@ -122,10 +122,10 @@ def check_file(
     ``scenarios`` and ``properties`` (names of properties or families) restrict what is checked; ``settings`` override
     parameters in every scenario. ``engine`` is one of auto, explore, bmc, ic3, kinduction; ``bound`` limits the depth,
     ``timeout`` the seconds per scenario (120 by default). ``any_size`` (with auto and without a bound) tries for each
-    claim whether it holds for any number of members, for 3 seconds or as many as it says. ``why`` wants an invariant for each claim that holds, as small as
-    it gets and in sentences; ``certificates`` wants one that can be exported.
-    :class:`ModelError` carries every fault of the model or of
-    the names given; :class:`ValueError` says that no such engine exists.
+    claim whether it holds for any number of members, for 3 seconds or as many as it says. ``why`` wants an invariant
+    for each claim that holds, as small as it gets and in sentences; ``certificates`` wants one that can be exported.
+    :class:`ModelError` carries every fault of the model or of the names given; :class:`ValueError` says that no such
+    engine exists.
     """
     module = load(Path(path))
     names = scenario_names(module, scenarios)
