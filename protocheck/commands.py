@@ -118,7 +118,7 @@ def _add_compare(commands: Subparsers) -> None:
         allow_abbrev=False,
     )
     compare.add_argument("proposals", nargs="+", metavar="PROPOSAL", help="the first is what others are compared with")
-    compare.add_argument("--fail-on", choices=("lost",), help="exit code 1 if a guarantee is lost, 3 if that is open")
+    compare.add_argument("--fail-on", choices=("lost",), help="exit code 1 if a guarantee is lost, 3 if one is open")
     compare.add_argument("--no-runs", action="store_true", help="do not show the run behind each difference")
     compare.add_argument("--bound", metavar="K", help="look at runs of at most K steps")
     compare.add_argument("--timeout", metavar="S", help="give up on a scenario after S seconds")
@@ -138,7 +138,7 @@ def _compare(options: argparse.Namespace, style: Style) -> int:
         return OUR_FAULT
     if options.fail_on == "lost" and found.count(Change.LOST, Change.UNCLAIMED):
         return DIFFERS
-    if options.fail_on == "lost" and found.count(Change.OPEN):
+    if options.fail_on == "lost" and found.open:
         return LIMIT
     return OK
 

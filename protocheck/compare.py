@@ -25,6 +25,7 @@ from protocheck.findings import (
     Unknown,
     Vacuous,
     Violated,
+    interrupted,
 )
 from protocheck.types.tree import CheckedModule
 
@@ -113,6 +114,13 @@ class Comparison:
         """Whether some evidence did not stand up: a fault of ours."""
         return any(e is not None and isinstance(e.finding.outcome, Broken) for r in self.rows for e in r.entries)
 
+    @property
+    def open(self) -> bool:
+        """Whether some verdict was left open by a limit or a bound, so that nothing is known about its loss."""
+        return any(
+            e is not None and _standing(e.finding.outcome) is _Standing.OPEN for r in self.rows for e in r.entries
+        )
+
     def count(self, *changes: Change) -> int:
         """How many differences are of these kinds."""
         return sum(d.change in changes for d in self.differences)
@@ -128,8 +136,8 @@ def compare(
 ) -> Comparison:
     """Check each of ``proposals`` and compare all with the first one.
 
-    If each is a single scenario, guarantees are known by their names alone; otherwise by scenario and name. The rest is
-    as in :func:`protocheck.check.check_file`.
+    If each is a single scenario, guarantees are known by their names alone; otherwise by scenario and name. Ctrl-C ends
+    it with KeyboardInterrupt; the rest is as in :func:`protocheck.check.check_file`.
     """
     columns = []
     for proposal in proposals:
@@ -146,6 +154,8 @@ def compare(
             )
             for name in names
         ]
+        if any(interrupted(r) for r in reports):
+            raise KeyboardInterrupt
         columns.append(Column(proposal.label, proposal.module.file.path, tuple(reports)))
     return compared(columns)
 

@@ -471,6 +471,11 @@ class Report:
         return exit_status([self])
 
 
+def interrupted(report: ScenarioReport) -> bool:
+    """Whether Ctrl-C ended the check of this scenario."""
+    return any(isinstance(f.outcome, Unknown) and f.outcome.limit is Limit.INTERRUPTED for f in report.findings)
+
+
 def exit_status(reports: Iterable[Report]) -> int:
     """0 all as expected, 1 a verdict differs, 3 a limit was hit and nothing else failed, 70 evidence did not stand up.
 

@@ -14,11 +14,11 @@ from typing import TypeVar
 
 from protocheck.check import DEFAULT_SCENARIO, scenario_names
 from protocheck.engines.explore import Exploration, explore
-from protocheck.engines.verdict import Budget, Reached
+from protocheck.engines.verdict import Budget, Limit, Reached, Unknown
 from protocheck.ir.expr import VarKind
 from protocheck.ir.interp import State, cells, default_state, evaluate, instances
 from protocheck.ir.sorts import product_size, size_of
-from protocheck.ir.system import Act, LockKind, System, ThreadClass, Transition, Wait
+from protocheck.ir.system import Act, LockKind, System, Target, ThreadClass, Transition, Wait
 from protocheck.lower import compile_system, instantiate
 from protocheck.traces.trace import Place, places_of, plain_name
 from protocheck.types.tree import CheckedModule
@@ -168,9 +168,12 @@ class _Looking:
         # The count of distinct states is what people expect; only what is too large for it is counted by symmetry.
         spoken = [p for p in self.system.properties if p.kind == "assertion" and p.speaks is not None]
         targets = [p.speaks for p in spoken if p.speaks is not None]
+        targets.append(Target(()))  # never reached: its verdict tells which limit ended the search
         search = explore(self.system, targets, Budget(states=states), symmetry=False, to_the_end=True)
+        _go_on(search)
         if not search.complete:
             smaller = explore(self.system, targets, Budget(states=states), to_the_end=True)
+            _go_on(smaller)
             search = smaller if smaller.complete or smaller.depth > search.depth else search
         self.happens: dict[_Key, None] = {}
         self.silent: dict[_Key, Silent] = {}
@@ -183,7 +186,7 @@ class _Looking:
             unasked.append("whether each `await` and `synchronize` ever has to wait")
         else:
             self._sort_out(waits)
-        reached = {p.name for p, v in zip(spoken, search.verdicts, strict=True) if isinstance(v, Reached)}
+        reached = {p.name for p, v in zip(spoken, search.verdicts, strict=False) if isinstance(v, Reached)}
         self._sort_out(_assertions(self.system, search.fired, reached))
         variables = tuple(_variables(self.system, search))
         self.info = ScenarioInfo(
@@ -206,6 +209,13 @@ class _Looking:
                 self.happens[key] = None
             else:
                 self.silent[key] = Silent(*key)
+
+
+def _go_on(search: Exploration) -> None:
+    """Ctrl-C ends a search with what is known so far; here it is to end everything."""
+    last = search.verdicts[-1]
+    if isinstance(last, Unknown) and last.limit is Limit.INTERRUPTED:
+        raise KeyboardInterrupt
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from itertools import combinations, product
 
 from protocheck.check import DEFAULT_SCENARIO, check_scenario, scenario_names
 from protocheck.diagnostics import Diagnostic, ModelError
-from protocheck.findings import Outcome, ScenarioReport, word
+from protocheck.findings import Outcome, ScenarioReport, interrupted, word
 from protocheck.lower import instantiate
 from protocheck.lower.instance import show_param
 from protocheck.lower.rules import UNKNOWN_SETTING
@@ -112,7 +112,8 @@ def sweep(
 
     With ``variants`` also with each set of declared variants, no two of which replace the same thing; without, those
     that the scenario chooses. ``timeout`` is in seconds and for one cell. Combinations that the model excludes are
-    skipped by name. :class:`ModelError` (``too-many-cells``) beyond :data:`MOST_CELLS`, and if all are skipped.
+    skipped by name. :class:`ModelError` (``too-many-cells``) beyond :data:`MOST_CELLS`, and if all are skipped; Ctrl-C
+    ends it with KeyboardInterrupt.
     """
     if scenario is not None:
         scenario_names(module, (scenario,))
@@ -180,7 +181,10 @@ def _cell(
         instantiate(here, name, settings)
     except ModelError as fault:
         return "; ".join(d.headline for d in fault.diagnostics)
-    return check_scenario(here, name, settings=settings, timeout=timeout)
+    report = check_scenario(here, name, settings=settings, timeout=timeout)
+    if interrupted(report):
+        raise KeyboardInterrupt
+    return report
 
 
 # --------------------------------------------------------------------------------------------------------------------

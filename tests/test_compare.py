@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from protocheck import cli
+from protocheck.check import check_scenario
 from protocheck.compare import Change, Comparison, compare
 from protocheck.diagnostics import ModelError
+from protocheck.engines.verdict import Limit
+from protocheck.findings import ScenarioReport, Unknown
 from protocheck.proposals import Spec, find_proposals, parse_spec
 from protocheck.reports.compare import render
 from protocheck.reports.style import Style
@@ -128,12 +133,28 @@ def test_exit_codes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*lost, "--fail-on", "lost"]) == 1
     assert cli.main(["compare", "tickets.pchk:careless", "tickets.pchk:careful", "--fail-on", "lost"]) == 0
     assert cli.main([*lost, "--bound", "x"]) == 2
+    assert cli.main([*lost, "--bound", "2"]) == 0
+    assert cli.main([*lost, "--bound", "2", "--fail-on", "lost"]) == 3
     capsys.readouterr()
     assert cli.main([*lost, "--format", "json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["differences"] == [{"guarantee": "every_sale_counts", "proposal": "careless", "change": "lost"}]
     row = next(r for r in data["guarantees"] if r["name"] == "every_sale_counts")
     assert [v["verdict"] for v in row["verdicts"]] == ["holds", "violated"]
+
+
+def test_ctrl_c_ends_the_comparison(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scenario that was interrupted is no proposal to compare with."""
+    real = check_scenario
+
+    def pressed(*given: Any, **options: Any) -> ScenarioReport:
+        report = real(*given, **options)
+        first = replace(report.findings[0], outcome=Unknown(Limit.INTERRUPTED))
+        return replace(report, findings=(first, *report.findings[1:]))
+
+    monkeypatch.setattr("protocheck.compare.check_scenario", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        compare(find_proposals(["tickets.pchk"]))
 
 
 def test_specs_are_taken_apart(here: Path) -> None:
