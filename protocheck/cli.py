@@ -363,7 +363,8 @@ def _check(options: argparse.Namespace, doing: _Doing) -> int:
     jobs = _number(options.jobs, "-j", 1, "the number of processes is 1 or more") or os.cpu_count() or 1
     models = find_models(options.paths)
     if options.any_size is None:
-        request = replace(request, any_size=len(models) == 1)
+        proves = request.engine == "auto" and request.bound is None
+        request = replace(request, any_size=len(models) == 1 and proves)
     doing.words = f"checking {models[0].shown}" if len(models) == 1 else f"checking {len(models)} models"
     faults: list[Diagnostic] = []
     messages: list[str] = []

@@ -332,6 +332,9 @@ def test_options_reach_the_checker(checker: Checker, model: str) -> None:
             "engine": "bmc",
             "bound": 12,
             "timeout": 2.5,
+            "any_size": False,
+            "why": False,
+            "certificates": False,
         },
     )
 
