@@ -34,6 +34,7 @@ from protocheck.ir.expr import (
     rebuild,
     substitute,
 )
+from protocheck.ir.interp import initial_choices
 from protocheck.ir.sorts import BOOL, RangeSort, Sort, values_of
 from protocheck.ir.system import (
     HELD_NONE,
@@ -79,7 +80,7 @@ from protocheck.lower.flow import (
 )
 from protocheck.lower.instance import Instance
 from protocheck.lower.liveness import live_slots, retry_region
-from protocheck.lower.rules import INITIAL_OUT_OF_RANGE
+from protocheck.lower.rules import INITIAL_OUT_OF_RANGE, NO_BEGINNING
 from protocheck.lower.steps import (
     END,
     Key,
@@ -503,6 +504,7 @@ class _Compiler:
             self.instance.text,
             self.assumptions(),
         )
+        self.check_beginning(system)
         properties = tuple(_Properties(self, system, raws).all())
         return replace(system, properties=properties)
 
@@ -684,6 +686,13 @@ class _Compiler:
                 broken = (Update(self.init_fault(family, True), (), TRUE),)
                 cases.append(InitCase(raw.path.params, and_(guard, not_(self.resolve(good))), broken))
         return tuple(c for c in cases if c.guard != FALSE)
+
+    def check_beginning(self, system: System) -> None:
+        """Of a system without an initial state everything would hold."""
+        if all(case.guard != TRUE for case in system.initial) and next(initial_choices(system), None) is None:
+            headline = "`init` cannot be done: nothing meets its conditions"
+            span = self.module.init[0].span
+            raise ModelError([Diagnostic(NO_BEGINNING, headline, (Label(span),))])
 
     def init_fault(self, family: str, fatal: bool) -> Var:
         """Says that ``init`` broke a claim; if ``fatal``, nothing runs then."""
@@ -875,24 +884,44 @@ class _Compiler:
     def assumptions(self) -> tuple[str, ...]:
         blocks: set[Span] = {s for g in self.graphs.values() for s in g.atomic_blocks}
         waits: set[Span] = set()
+        choices: set[Span] = set()
         racy: set[Span] = set()
+        written: set[Span] = set()
         for name, graph in self.graphs.items():
             for node in graph.nodes:
                 for e in _expressions(node):
                     racy |= {r.span for r in state_refs(e, self.module) if r.racy}
-                if isinstance(node.op, flow.Wait) and node.depth == 0:
-                    cells = {r for r in state_refs(node.op.condition, self.module) if self.is_contended(name, r)}
-                    many = any(isinstance(x, t.Quantified) for x in walk(node.op.condition))
-                    if len(cells) > 1 or (cells and many):
+                place = _place(node)
+                while isinstance(place, t.Field):
+                    place = place.base
+                if isinstance(place, t.StateRef) and place.racy:
+                    written.add(place.span)
+                match node.op:
+                    case flow.Wait(condition) if node.depth == 0 and self.several(name, condition):
                         waits.add(node.origin.span)
+                    case flow.Pick(where=where) | flow.PickMember(where=where):
+                        if where is not None and node.depth == 0 and self.several(name, where):
+                            choices.add(where.span)
+                    case _:
+                        pass
+        racy -= written
         result = []
         if blocks:
             result.append(f"{len(blocks)} atomic block{'s' if len(blocks) > 1 else ''}")
         if waits:
             result.append(f"{len(waits)} wait{'s' if len(waits) > 1 else ''} on several cells at once")
+        if choices:
+            result.append(f"{len(choices)} choice{'s' if len(choices) > 1 else ''} by several cells at once")
         if racy:
             result.append(f"{len(racy)} racy read{'s' if len(racy) > 1 else ''}")
+        if written:
+            result.append(f"{len(written)} racy write{'s' if len(written) > 1 else ''}")
         return tuple(result)
+
+    def several(self, name: str, condition: t.Expr) -> bool:
+        """Whether ``condition``, evaluated at once, reads more than one cell that others may write meanwhile."""
+        cells = {r for r in state_refs(condition, self.module) if self.is_contended(name, r)}
+        return len(cells) > 1 or (bool(cells) and any(isinstance(x, t.Quantified) for x in walk(condition)))
 
     def is_contended(self, name: str, ref: t.StateRef) -> bool:
         anything: Form = ("any", -1)
@@ -1221,6 +1250,17 @@ def _expressions(node: Node) -> Iterator[t.Expr]:
             yield from call.args
         case _:
             pass
+
+
+def _place(node: Node) -> t.Expr | None:
+    """What a node writes to."""
+    match node.op:
+        case flow.Set(place) | flow.Scramble(place):
+            return place
+        case flow.Primitive(call) if call.name != "snapshot":
+            return call.place
+        case _:
+            return None
 
 
 def _root(place: t.Expr, a: Activation) -> str | None:

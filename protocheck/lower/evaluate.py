@@ -65,6 +65,7 @@ from protocheck.source import Origin
 from protocheck.types import tree as t
 from protocheck.types.types import OptionType, SnapshotType, ThreadType, Type
 
+MAX_SHIFT = 64
 MODE_SORT = RangeSort(HELD_NONE, HELD_WRITE)
 
 
@@ -397,6 +398,11 @@ class Evaluator:
             case Op.DIV | Op.MOD:
                 left, right = (self.truth(x, a, p, under) for x in args)
                 p.check("range", _nonzero(right), f"division by zero in {_text(e)}", self.origin(e, a), True, under)
+                return decided(apply(op, left, right))
+            case Op.SHL | Op.SHR:
+                left, right = (self.truth(x, a, p, under) for x in args)
+                message = f"the shift in {_text(e)} is not by 0..{MAX_SHIFT}"
+                p.check("range", within(right, RangeSort(0, MAX_SHIFT)), message, self.origin(e, a), True, under)
                 return decided(apply(op, left, right))
             case _:
                 values = [self.value(x, a, p, under) for x in args]

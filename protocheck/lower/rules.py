@@ -134,6 +134,18 @@ of this instance.
 Mend: widen the range, change the initial value, or exclude the parameters by a `require`.
 """,
 )
+NO_BEGINNING = Rule(
+    "no-beginning",
+    "with these parameters `init` has no way to its end",
+    """\
+# no-beginning
+
+A `choose ... where` in `init` has no candidate. Then there is no initial state, nothing ever happens, and every claim
+would hold for no reason.
+
+Mend: loosen the condition, give the sizes another value, or say in an `else` what happens without a candidate.
+""",
+)
 
 LOWER_RULES = (
     UNKNOWN_SETTING,
@@ -147,4 +159,5 @@ LOWER_RULES = (
     CHOICE_OF_SET,
     ORDER_OF_MEMBERS,
     INITIAL_OUT_OF_RANGE,
+    NO_BEGINNING,
 )

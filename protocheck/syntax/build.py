@@ -23,7 +23,7 @@ _MAX_DIGITS = 18
 
 def not_yet_supported(word: str, span: Span) -> Diagnostic:
     """The refusal of a construct that a later version will have."""
-    what, instead = rules.LATER[word]
+    what, instead = rules.LATER[word] if word in rules.LATER else rules.LATER_HERE[word]
     return Diagnostic(
         rules.NOT_YET_SUPPORTED, f"`{word}` is not supported yet: {what}", (Label(span),), f"for now, {instead}"
     )

@@ -536,6 +536,10 @@ def _not_yet(file: SourceFile, misfit: _Misfit, accepted: set[str]) -> Diagnosti
     for i in (at, at - 1):
         if i >= 0 and cut[i] in rules.LATER:
             return not_yet_supported(str(cut[i]), _span(file, cut[i]))
+    routine = any(t.type in ("OP", "PROC") for t in cut[:3])
+    for i in (at, at - 1):
+        if i > 0 and (cut[i] == "strict" or (cut[i] == "holds" and routine)):
+            return not_yet_supported(str(cut[i]), _span(file, cut[i]))
     return None
 
 

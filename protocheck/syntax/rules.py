@@ -409,6 +409,12 @@ LATER: Mapping[str, tuple[str, str]] = {
 }
 """Words of constructs that are planned: what each means, and what to write instead."""
 
+LATER_HERE: Mapping[str, tuple[str, str]] = {
+    "strict": ("scenarios that want every assumption named", "leave it out: the report lists what is assumed"),
+    "holds": ("ops that hold a lock from begin to end, or fail", "write `flag` and `try_acquire` in the body"),
+}
+"""Words that mean something else elsewhere, refused where only a later version has them."""
+
 NOT_YET_SUPPORTED = _rule(
     "not-yet-supported",
     "A construct that is planned, but that this version cannot check.",

@@ -600,6 +600,8 @@ def _deadlock(words: Words, prop: Property, run: Run, replayed: Replayed) -> End
     count = sum(not m.idle for m in members)
     noun = "thread waits" if count == 1 else "threads wait"
     headline = f"deadlock {_after(len(run.moves))}: {count} {noun} for one another and none can ever move"
+    if not cycle or count == 1:
+        headline = f"deadlock {_after(len(run.moves))}: {count} {noun} for what nobody can do any more"
     if len(cycle) == 1 and count == 1:
         headline = f"deadlock {_after(len(run.moves))}: {cycle[0][0]} waits for itself"
     text = tuple(_sentence(m) for m in members)
