@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,7 @@ class Cell:
     answer: Answer | None = None
     runs: int = 0
     predicted: bool = False
+    cpu: float = 0.0
 
 
 def main() -> int:
@@ -92,12 +93,16 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="runs of a command; the median counts (default: 3)")
     parser.add_argument("--only", action="append", choices=LADDERS, help="only this protocol (repeatable)")
     parser.add_argument("--largest", type=int, default=None, help="only so many rungs of each ladder")
+    parser.add_argument("--no-figures", action="store_true", help="leave out the figures of the program alone")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="the file to write")
     given = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CPUS])
     begun, load = time.monotonic(), os.getloadavg()[0]
-    lines = [f"| {what} | {measured} | {promised} |" for what, measured, promised in _told(figures())]
+    lines = [
+        f"| {what} | {measured} | {promised} |"
+        for what, measured, promised in _told(() if given.no_figures else figures())
+    ]
     tools = list(_tools())
     tables: list[str] = []
     wrong: list[str] = []
@@ -121,7 +126,7 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def _told(rows: Iterator[tuple[str, str, str]]) -> Iterator[tuple[str, str, str]]:
+def _told(rows: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, str]]:
     for row in rows:
         print(*row, sep="  ", flush=True)
         yield row
@@ -220,6 +225,7 @@ def _hopeless(past: Sequence[float | None], limit: float) -> bool:
 def _measure(tool: Tool, protocol: str, sizes: Sequence[int], broken: bool, limit: float, runs: int) -> Cell:
     seconds: list[float] = []
     sizes_seen: list[float] = []
+    cpu: list[float] = []
     inner: list[float] = []
     answer: Answer | None = None
     while len(seconds) < runs and (not seconds or seconds[0] < LONG):
@@ -231,12 +237,15 @@ def _measure(tool: Tool, protocol: str, sizes: Sequence[int], broken: bool, limi
             return Cell()
         seconds.append(done.seconds)
         sizes_seen.append(done.megabytes)
+        cpu.append(done.cpu)
         if answer.inner is not None:
             inner.append(answer.inner)
     assert answer is not None
     alone = statistics.median(inner) if inner else None
     told = Answer(answer.verdict, answer.steps, answer.states, alone)
-    return Cell(statistics.median(seconds), statistics.median(sizes_seen), told, len(seconds))
+    return Cell(
+        statistics.median(seconds), statistics.median(sizes_seen), told, len(seconds), cpu=statistics.median(cpu)
+    )
 
 
 def _disagreements(protocol: str, broken: bool, cells: dict[tuple[int, ...], dict[str, Cell]]) -> Iterator[str]:
@@ -390,18 +399,29 @@ def _targets(results: dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cel
 def _sizes(
     tools: Sequence[Tool], results: dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cell]]]
 ) -> Iterator[str]:
-    yield "## Peak memory"
+    yield "## Processor time and peak memory"
     yield ""
-    yield "MiB of the largest process."
+    yield (
+        "Seconds of processor time of all processes, which other work on the machine hardly changes / MiB of the largest "
+        "process. Ratio of processor time: protocheck (flat; model) against the least of the peers."
+    )
     yield ""
     names = [t.name for t in tools]
-    yield "| protocol | size | " + " | ".join(names) + " |"
-    yield "|---" * (len(names) + 2) + "|"
+    yield "| protocol | size | " + " | ".join(names) + " | ratio |"
+    yield "|---" * (len(names) + 3) + "|"
     for (protocol, broken), cells in results.items():
         for sizes, row in cells.items():
-            shown = ["-" if row[n].seconds is None else f"{row[n].megabytes:.0f}" for n in names]
+            shown = ["-" if row[n].seconds is None else f"{row[n].cpu:.2f} / {row[n].megabytes:.0f}" for n in names]
             kind = "broken" if broken else "repaired"
-            yield f"| `{protocol}`, {kind} | {_size(sizes)} | " + " | ".join(shown) + " |"
+            least = min(
+                (row[t.name].cpu for t in tools if not t.ours and row[t.name].seconds is not None), default=None
+            )
+            ratios = [
+                "-" if row[t.name].seconds is None else "alone" if least is None else f"{row[t.name].cpu / least:.2f}"
+                for t in tools
+                if t.ours
+            ]
+            yield f"| `{protocol}`, {kind} | {_size(sizes)} | " + " | ".join(shown) + f" | {'; '.join(ratios)} |"
 
 
 if __name__ == "__main__":

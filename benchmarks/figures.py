@@ -69,7 +69,7 @@ def scenarios() -> Iterator[tuple[float, str]]:
         module = load(path)
         for name in scenario_names(module):
             begun = time.perf_counter()
-            check_scenario(module, name)
+            check_scenario(module, name, timeout=30)
             yield time.perf_counter() - begun, f"{path.stem}: {name}"
 
 

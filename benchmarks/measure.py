@@ -15,9 +15,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Measured:
-    """``seconds`` of wall time, ``megabytes`` of the largest process, what was printed; ``ended`` within the limits."""
+    """``seconds`` of wall time, ``cpu`` seconds of all processes, ``megabytes`` of the largest process, what was printed; ``ended`` within the limits."""
 
     seconds: float
+    cpu: float
     megabytes: float
     text: str
     ended: bool
@@ -62,4 +63,4 @@ def measure(
         process.returncode = 0  # it is reaped: Popen need not wait
         out.seek(0)
         text = out.read().decode("utf-8", "replace")
-    return Measured(seconds, usage.ru_maxrss / 1024, text, ended)
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text, ended)

@@ -2,9 +2,9 @@
 
 A small instance is searched exhaustively first: exact, shortest runs, and all targets are answered at once. What is
 left, and all of a large instance, goes to IC3, which proves or refutes whatever the sizes; where the length of a run
-matters, the run of a refutation is then made a shortest one by bounded model checking up to its length. What IC3 cannot
-decide in its share of the time is searched for without a limit on states, and at last looked at by bounded model
-checking for as long as there is time.
+matters, a shortest run is then looked for: by bounded model checking up to the length of the one that was found, or,
+where there are many events, by an IC3 that finds no others. What IC3 cannot decide in its share of the time is searched
+for without a limit on states, and at last looked at by bounded model checking for as long as there is time.
 """
 
 from __future__ import annotations
@@ -35,14 +35,18 @@ SECONDS = 120.0
 STATES = 100_000
 """States that the first search may visit."""
 
-RENAMINGS = 1_000
-"""An instance whose members can be renamed in more ways than this is not searched first: each state takes long."""
+FEW_RENAMINGS, RENAMINGS = 6, 1_000
+"""Where members can be renamed in more ways than the first, each state takes longer, and the first search visits fewer;
+an instance with more than the second is not searched first at all."""
 
 CALM_STEPS, CALM_SIZE = 16, 2_000
 """A run found by search is made calm if it has at most so many steps, and steps times events stay below the second."""
 
-FIRST_SHARE, PROOF_SHARE, SEARCH_SHARE = 0.25, 0.6, 0.5
-"""Shares of the time that is left: for the first search, for IC3, for the second search."""
+QUICK_SIZE = 800
+"""Steps times events up to which bounded model checking finds a shortest run quickly."""
+
+FIRST_SHARE, PROOF_SHARE, SHORTEST_SHARE, SEARCH_SHARE = 0.25, 0.6, 0.3, 0.5
+"""Shares of the time that is left: for the first search, for IC3, for its search for shortest runs, for the rest."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,19 @@ def portfolio(
     if budget.deadline is None:
         budget = replace(budget, deadline=time.monotonic() + SECONDS)
     work = _Work(system, targets, budget, optional)
-    if _renamings(system) <= RENAMINGS:
-        states = STATES if budget.states is None else min(STATES, budget.states)
+    renamings = _renamings(system)
+    if renamings <= RENAMINGS:
+        states = STATES * min(1, FEW_RENAMINGS / renamings)
+        states = int(states) if budget.states is None else min(int(states), budget.states)
         work.ask(explore.ENGINE, range(len(targets)), replace(_share(budget, FIRST_SHARE), states=states))
     if budget.depth is None:
         work.ask(ic3.ENGINE, work.open(), _share(budget, PROOF_SHARE))
         long = [k for k in work.open(long_runs=True) if k not in any_run]
-        deepest = max((len(v.run.moves) for k in long if isinstance(v := work.answers[k].verdict, Reached)), default=0)
+        # A run among few events is made calm as well, which only bounded model checking does.
+        large = [k for k in long if work.steps(k) * work.events > QUICK_SIZE]
+        work.ask(ic3.SHORTEST, large, _share(budget, SHORTEST_SHARE))
+        long = [k for k in work.open(long_runs=True) if k not in any_run]
+        deepest = max((work.steps(k) for k in long), default=0)
         work.ask(bmc.ENGINE, long, replace(_share(budget, SEARCH_SHARE), depth=deepest))
     work.ask(explore.ENGINE, work.open(), _share(budget, SEARCH_SHARE))
     work.ask(bmc.ENGINE, work.open(), budget)
@@ -100,6 +110,12 @@ class _Work:
         self.optional = optional
         self.answers = [Answered(Unknown(Limit.TIME), "none") for _ in targets]
         self.interrupted = False
+        self.events = sum(product_size([p.sort for p in t.params]) for t in system.transitions)
+
+    def steps(self, number: int) -> int:
+        """The length of the run to that target, 0 without one."""
+        verdict = self.answers[number].verdict
+        return len(verdict.run.moves) if isinstance(verdict, Reached) else 0
 
     def open(self, *, long_runs: bool = False) -> list[int]:
         """The targets that are worth asking about again; with ``long_runs`` those that may have a shorter run."""
@@ -124,7 +140,7 @@ class _Work:
 
         The engine's name stays that of the search: it is what shows that no shorter run exists.
         """
-        events = sum(product_size([p.sort for p in t.params]) for t in self.system.transitions)
+        events = self.events
         short: dict[int, int] = {}
         for k in which:
             verdict = self.answers[k].verdict

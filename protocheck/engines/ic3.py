@@ -92,7 +92,10 @@ class Obligation:
 
 def run(system: System, targets: Sequence[PropertyTarget], budget: Budget) -> tuple[Verdict, ...]:
     """One verdict per target. Runs found are not always the shortest. Invariants of earlier targets help later ones."""
-    provers = _Provers(system, budget)
+    return _decide(_Provers(system, budget), targets, budget)
+
+
+def _decide(provers: _Provers, targets: Sequence[PropertyTarget], budget: Budget) -> tuple[Verdict, ...]:
     verdicts: dict[int, Verdict] = {}
     # A hard target must not take the time of the others: first each gets its share, then the open ones get the rest.
     for _ in range(1 if budget.deadline is None else 2):
@@ -111,6 +114,15 @@ def run(system: System, targets: Sequence[PropertyTarget], budget: Budget) -> tu
     return tuple(verdicts.get(n, Unknown(Limit.TIME)) for n in range(len(targets)))
 
 
+def shortest(system: System, targets: Sequence[PropertyTarget], budget: Budget) -> tuple[Verdict, ...]:
+    """As :func:`run`, but a run that is found is a shortest one, which takes longer.
+
+    An obligation is met at its own frame only, never tried again at later ones. So a run found when the target is
+    excluded from all frames before the last has as many steps as there are frames, and no run has fewer.
+    """
+    return _decide(_Provers(system, budget, later=False), targets, budget)
+
+
 class SpuriousError(Exception):
     """A run of the loose system that is none of the system itself."""
 
@@ -124,13 +136,14 @@ class _Provers:
     that this fails, a second prover decides the target without the looseness and with less symmetry.
     """
 
-    def __init__(self, system: System, budget: Budget) -> None:
+    def __init__(self, system: System, budget: Budget, *, later: bool = True) -> None:
         self.system = system
+        self.later = later
         self.exact = ground(system)
         strict = {s.name for s in symmetric_scalarsets(system, [])}
         self.loose = frozenset(s.name for s in symmetric_scalarsets(system, [], resets=True)) - strict
         loosened = ground(system, self.loose) if self.loose else self.exact
-        self.first = Prover(loosened, self.exact, budget)
+        self.first = Prover(loosened, self.exact, budget, later=later)
         self.second: Prover | None = None if self.loose else self.first
 
     def prove(self, target: PropertyTarget, budget: Budget) -> Verdict:
@@ -142,7 +155,7 @@ class _Provers:
             if self.second is self.first:
                 raise AssertionError("a run that is none") from None
         if self.second is None:
-            self.second = Prover(self.exact, self.exact, budget)
+            self.second = Prover(self.exact, self.exact, budget, later=self.later)
         self.second.budget = budget
         return self.second.prove(target, symmetric_scalarsets(self.system, [target]))
 
@@ -397,9 +410,13 @@ def _then(first: Mapping[int, int], second: Mapping[int, int]) -> Mapping[int, i
 
 
 class Prover:
-    """IC3 for one system; lemmas that have become invariants stay for the next target."""
+    """IC3 for one system; lemmas that have become invariants stay for the next target.
 
-    def __init__(self, grounded: GroundSystem, exact: GroundSystem, budget: Budget) -> None:
+    ``later``: what was excluded from a frame is tried at the next one as well, which is quick and finds long runs.
+    """
+
+    def __init__(self, grounded: GroundSystem, exact: GroundSystem, budget: Budget, *, later: bool = True) -> None:
+        self.later = later
         self.ground = grounded
         self.exact = exact
         self.circuit = grounded.circuit
@@ -581,7 +598,7 @@ class Prover:
             while frame < top and not isinstance(self._consecution(cube, frame + 1, lift=False), Obligation):
                 frame += 1
             self._learn(cube, frame)
-            if frame < top:
+            if frame < top and self.later:
                 heapq.heappush(queue, (frame + 1, order, obligation))
                 order += 1
         return None
@@ -961,3 +978,4 @@ def clause_of(grounded: GroundSystem, lemma: Lemma) -> Clause:
 
 
 ENGINE = Engine("ic3", "guarded-command IC3 with symmetry: proves for every depth, and refutes", run)
+SHORTEST = Engine("ic3", "the same, for a shortest run", shortest)
