@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,15 @@ from protocols import fault_vs_conversion, snp_remap
 from zoo import ZOO
 
 from protocheck.engines import ic3, kinduction
-from protocheck.engines.certify import CertificateRejected, Recheck, certify, certify_dir, export, obligations
+from protocheck.engines.certify import (
+    CertificateRejected,
+    CertificateUndecided,
+    Recheck,
+    certify,
+    certify_dir,
+    export,
+    obligations,
+)
 from protocheck.engines.verdict import Budget, Clause, Exhausted, Induction, Invariant, Structural, Unreachable
 from protocheck.ir.expr import FALSE, TRUE
 from protocheck.ir.system import PropertyTarget, System
@@ -144,3 +153,13 @@ def test_a_claim_for_any_size_needs_more_than_one_size() -> None:
     assert certify(seed.system, seed.target, verdict) is Recheck.CHECKED
     with pytest.raises(CertificateRejected, match="any-size"):
         certify(seed.system, seed.target, replace(verdict, any_size=("page",)))
+
+
+def test_a_check_that_comes_too_late_is_undecided_not_wrong() -> None:
+    """At the deadline the certificate is neither accepted nor rejected."""
+    system, target = fault_vs_conversion(2, 2)
+    (verdict,) = ic3.run(system, [target], Budget())
+    assert isinstance(verdict, Unreachable)
+    with pytest.raises(CertificateUndecided, match="time limit"):
+        certify(system, target, verdict, deadline=time.monotonic() - 1.0)
+    assert certify(system, target, verdict, deadline=time.monotonic() + 600.0) is Recheck.CHECKED
