@@ -69,7 +69,17 @@ def _hash_once(self: Var | Read | Apply | Quant) -> int:
     """A hash that is computed once per node: guards are large, and folding looks them up again and again."""
     known: int | None = self.__dict__.get("_hash")
     if known is None:
-        known = hash(tuple(v for k, v in self.__dict__.items() if k[0] != "_"))
+        match self:
+            case Apply(op, args):
+                known = hash((op, args))
+            case Read(var, index):
+                known = hash((var, index))
+            case Var(name):
+                known = hash(name)
+            case Quant(kind, binders, body):
+                known = hash((kind, binders, body))
+            case _:
+                assert_never(self)
         self.__dict__["_hash"] = known
     return known
 

@@ -168,6 +168,7 @@ class _Compiler:
         self.prepared = prepared
         self.reductions = reductions
         self.names = Names()
+        self.modes: dict[tuple[str, str], Var] = {}
         self.at = Origin(next(iter(instance.threads.values())).span)  # what is being compiled
         self.states = state_storages(instance)
         self.graphs: dict[str, Graph] = {
@@ -281,6 +282,12 @@ class _Compiler:
         return {lock: tuple(names) for lock, names in result.items()}
 
     def mode_var(self, lock: str, name: str) -> Var:
+        known = self.modes.get((lock, name))
+        if known is None:
+            known = self.modes[lock, name] = self.new_mode_var(lock, name)
+        return known
+
+    def new_mode_var(self, lock: str, name: str) -> Var:
         sorts = tuple(q.sort for q in self.views[name].params)
         return Var(f"{lock} held by {name}", sorts + self.lock_index(lock), MODE_SORT, VarKind.LOCK)
 
@@ -454,7 +461,11 @@ class _Compiler:
             if found is None:
                 return leaf
             params, body = found
-            return substitute(body, {q.name: x for q, x in zip(params, leaf.index, strict=True)})
+            told = self.resolved.get(leaf)
+            if told is None:
+                told = substitute(body, {q.name: x for q, x in zip(params, leaf.index, strict=True)})
+                self.resolved[leaf] = told
+            return told
 
         new = rebuild(e, change)
         self.resolved[e] = new
