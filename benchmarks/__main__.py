@@ -86,6 +86,9 @@ class Cell:
     cpu: float = 0.0
 
 
+Results = dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cell]]]
+
+
 def main() -> int:
     """Measure, write, and say whether all tools agree."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, and write a table.")
@@ -106,22 +109,27 @@ def main() -> int:
     tools = list(_tools())
     tables: list[str] = []
     wrong: list[str] = []
-    results: dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cell]]] = {}
+    results: Results = {}
+    rest: list[str] = []
+
+    def write() -> None:
+        text = [*_head(given.limit, given.runs, load), "## What is promised about the program alone", ""]
+        text += ["| what | measured | promised |", "|---|---|---|", *lines, "", *tables, *rest, *_targets(results), ""]
+        text += [*_sizes(tools, results), ""]
+        text += [f"Measured in {(time.monotonic() - begun) / 60:.0f} minutes.", "", *(f"**Wrong:** {w}" for w in wrong)]
+        given.output.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
+
     for protocol, ladder in LADDERS.items():
         if given.only and protocol not in given.only:
             continue
         for broken in (False, True):
-            rungs = list(ladder[: given.largest])
-            cells = _climb(tools, protocol, rungs, broken, given.limit, given.runs)
+            cells = _climb(tools, protocol, list(ladder[: given.largest]), broken, given.limit, given.runs)
             results[protocol, broken] = cells
             wrong += _disagreements(protocol, broken, cells)
             tables += [*_table(tools, protocol, broken, cells), ""]
-    head = _head(given.limit, given.runs, load)
-    text = [*head, "## What is promised about the program alone", "", "| what | measured | promised |", "|---|---|---|"]
-    text += [*lines, "", *tables, *_any_size(given.only), "", *_targets(results), "", *_sizes(tools, results)]
-    text += ["", f"Measured in {(time.monotonic() - begun) / 60:.0f} minutes; load of the machine before: {load:.1f}."]
-    text += ["", *(f"**Disagreement:** {w}" for w in wrong)]
-    given.output.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
+            write()
+    rest += [*_any_size(given.only), ""]
+    write()
     print("\n".join(wrong) or "all tools agree on every verdict and every shortest length")
     return 1 if wrong else 0
 
@@ -206,7 +214,7 @@ def _climb(
                 cell = _measure(tool, protocol, sizes, broken, limit, runs)
             past[tool.name].append(cell.seconds)
             cells[sizes][tool.name] = cell
-            shown = "-" if cell.seconds is None else f"{cell.seconds:.2f} s {cell.answer}"
+            shown = "-" if cell.seconds is None else f"{cell.seconds:.2f} s, cpu {cell.cpu:.2f} s, {cell.answer}"
             print(f"{protocol} {sizes} {'broken' if broken else 'repaired'} {tool.name}: {shown}", flush=True)
     return cells
 
@@ -269,7 +277,7 @@ def _disagreements(protocol: str, broken: bool, cells: dict[tuple[int, ...], dic
 
 def _head(limit: float, runs: int, load: float) -> list[str]:
     shared = (
-        f"The machine was shared with other work (load {load:.1f} before the run): absolute figures are too high, ratios "
+        f"The machine was shared with other work (load {load:.1f} before the run): figures are too high, ratios "
         "are noisy."
         if load > 0.5
         else "Nothing else ran on the machine."
@@ -277,15 +285,15 @@ def _head(limit: float, runs: int, load: float) -> list[str]:
     return [
         "# Benchmarks",
         "",
-        f"Made by `make bench`, all in one run on {CPUS} cores, the median of {runs} runs (of one, where a command takes more than "
-        f"{LONG:.0f} s). {shared}",
+        f"Made by `make bench`, all in one run on {CPUS} cores, the median of {runs} runs (one, where a command takes "
+        f"more than {LONG:.0f} s). {shared}",
         "",
         "Seconds of wall time for the whole command as a user types it: reading the input, translating, compiling, "
         f"solving. `-`: more than {limit:.0f} s or {MEGABYTES // 1024} GiB, or predicted so from the rungs before. "
         "The peers' inputs are written by `benchmarks/inputs/`, in the best encoding for each: the same commands, one "
         "step each, as in `benchmarks/flat.py`, which is what the column *protocheck, flat* checks (`python -m "
         "benchmarks.flat`: search or proof, replay of the run, re-check of the proof). *protocheck, model* is "
-        "`protocheck check` on the shipped model, whose steps are those of the language: a broken run is shorter there. "
+        "`protocheck check` on the shipped model, whose steps are those of the language, so its runs have other lengths. "
         "Its claim is the same; for `populate_locking` it has one populate thread. In brackets behind ABC: the time of "
         "ABC alone, without Yosys.",
         "",
@@ -363,7 +371,7 @@ def _any_size(only: Sequence[str] | None) -> Iterator[str]:
         yield f"| `{protocol}` | " + " | ".join(shown) + " |"
 
 
-def _targets(results: dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cell]]]) -> Iterator[str]:
+def _targets(results: Results) -> Iterator[str]:
     yield "## Targets"
     yield ""
     yield "| target | flat | model | met (flat) |"
@@ -385,10 +393,10 @@ def _targets(results: dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cel
         yield f"| repaired `{protocol}` {_size(sizes)}: at most {share:g} of ABC | {flat} | {model} | {met} |"
     behind: dict[bool, list[str]] = {False: [], True: []}
     for (protocol, broken), cells in results.items():
-        for number, (sizes, row) in enumerate(cells.items()):
+        for number, (size, row) in enumerate(cells.items()):
             ours, best = row["protocheck, flat"].seconds, _best(row)
             if best is not None and (ours is None or ours > best) and (broken or number):
-                behind[broken].append(f"`{protocol}` {_size(sizes)} ({_ratio(row['protocheck, flat'], best)})")
+                behind[broken].append(f"`{protocol}` {_size(size)} ({_ratio(row['protocheck, flat'], best)})")
     for broken, name in (
         (False, "proofs: ahead of every peer from the second rung on"),
         (True, "shortest runs: no later than the quickest peer, at every rung"),
@@ -396,13 +404,11 @@ def _targets(results: dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cel
         yield f"| {name} | behind at: {'; '.join(behind[broken]) or 'none'} | | {'no' if behind[broken] else 'yes'} |"
 
 
-def _sizes(
-    tools: Sequence[Tool], results: dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cell]]]
-) -> Iterator[str]:
+def _sizes(tools: Sequence[Tool], results: Results) -> Iterator[str]:
     yield "## Processor time and peak memory"
     yield ""
     yield (
-        "Seconds of processor time of all processes, which other work on the machine hardly changes / MiB of the largest "
+        "Seconds of processor time of all processes (other work on the machine hardly changes it) / MiB of the largest "
         "process. Ratio of processor time: protocheck (flat; model) against the least of the peers."
     )
     yield ""

@@ -328,7 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     make, broken = PROTOCOLS[given.protocol], given.variant == "broken"
     sizes = [int(k) for k in given.sizes.split(",")]
-    built, bad = make(sizes, broken=broken)
+    built, _ = make(sizes, broken=broken)
     if given.count or given.orbits:
         print(explore(built, (), Budget(), symmetry=given.orbits, to_the_end=True).states)
         return 0

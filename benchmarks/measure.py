@@ -15,7 +15,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Measured:
-    """``seconds`` of wall time, ``cpu`` seconds of all processes, ``megabytes`` of the largest process, what was printed; ``ended`` within the limits."""
+    """What a command took and printed.
+
+    ``seconds`` of wall time, ``cpu`` seconds of all processes, ``megabytes`` of the largest; ``ended``: in time.
+    """
 
     seconds: float
     cpu: float

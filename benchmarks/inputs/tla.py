@@ -68,8 +68,8 @@ Convert ==
   \\/ cpc = 3 /\\ spte' = [spte EXCEPT ![cpick] = 2] /\\ lock' = FALSE /\\ cpc' = 4 /\\ KEEP_BUT(spte, lock, cpc)
   \\/ cpc = 4 /\\ attr' = [attr EXCEPT ![cpick] = cto] /\\ cpc' = 5 /\\ KEEP_BUT(attr, cpc)
   \\/ cpc = 5 /\\ ~lock /\\ lock' = TRUE /\\ cpc' = 6 /\\ KEEP_BUT(lock, cpc)
-  \\/ /\\ cpc = 6 /\\ busy' = FALSE /\\ lock' = FALSE /\\ fresh' = [v \\in Vcpu |-> FALSE] /\\ cpick' = None /\\ cto' = 0
-     /\\ cpc' = 0 /\\ KEEP_BUT(busy, lock, fresh, cpick, cto, cpc)
+  \\/ /\\ cpc = 6 /\\ busy' = FALSE /\\ lock' = FALSE /\\ fresh' = [v \\in Vcpu |-> FALSE] /\\ cpick' = None
+     /\\ cto' = 0 /\\ cpc' = 0 /\\ KEEP_BUT(busy, lock, fresh, cpick, cto, cpc)
 Next == Convert \\/ \\E v \\in Vcpu : Fault(v)
 Claim == \\A g \\in Gfn : busy \\/ spte[g] = 2 \\/ spte[g] = attr[g]""",
     )
@@ -130,7 +130,8 @@ def populate_locking(sizes: Sequence[int], *, broken: bool) -> str:
         f"""
 Init == /\\ present = [g \\in Gfn |-> FALSE] /\\ pick = [p \\in Populate |-> None] /\\ at = [p \\in Populate |-> 0]
         /\\ fat = [f \\in Fault |-> 0] /\\ rat = [r \\in Remap |-> 0]
-        /\\ mapReaders = 0 /\\ mapWriters = 0 /\\ mapWritten = FALSE /\\ invReaders = 0 /\\ queued = 0 /\\ filling = FALSE
+        /\\ mapReaders = 0 /\\ mapWriters = 0 /\\ mapWritten = FALSE
+        /\\ invReaders = 0 /\\ queued = 0 /\\ filling = FALSE
 Populates(p) ==
   \\/ /\\ at[p] = 0 /\\ \\E g \\in Gfn : pick' = [pick EXCEPT ![p] = g]
      {begin}/\\ at' = [at EXCEPT ![p] = 1] /\\ KEEP_BUT(pick, at{begun})

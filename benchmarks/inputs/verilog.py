@@ -87,10 +87,11 @@ def snp_remap(sizes: Sequence[int], *, broken: bool) -> str:
         for p in range(pfns)
     )
     host += "\n" + "\n".join(f"    if (op == 1 && to == {g + 1} && p <= {pfns}) npt_{g} <= p;" for g in range(gfns))
+    down = list(reversed(range(pfns)))
     hits = "\n".join(
-        f"  wire [{pfns - 1}:0] hit_{g} = {{{', '.join(f'npt_{g} == {p + 1} && owner_{p} == {g + 1}' for p in reversed(range(pfns)))}}};\n"
-        f"  wire [{pfns - 1}:0] mine_{g} = {{{', '.join(f'owner_{p} == {g + 1}' for p in reversed(range(pfns)))}}};"
+        f"  wire [{pfns - 1}:0] {name}_{g} = {{{', '.join(test.format(g=g, p=p, n=p + 1, m=g + 1) for p in down)}}};"
         for g in range(gfns)
+        for name, test in (("hit", "npt_{g} == {n} && owner_{p} == {m}"), ("mine", "owner_{p} == {m}"))
     )
     access = "\n".join(
         f"    if (op == 2 && pc == 0 && to == {g + 1}) begin\n"
