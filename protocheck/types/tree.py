@@ -223,7 +223,7 @@ class LockRef:
 
 @dataclass(frozen=True)
 class Held(Typed):
-    """``held(l, mode, by t)``. ``mode`` "" is any mode. In code: held by self; in properties: by ``by``, else by anyone."""
+    """``held(l, mode, by t)``. ``mode`` "" is any mode. In code: by self; in properties: by ``by``, else by anyone."""
 
     lock: LockRef
     mode: str
@@ -336,7 +336,7 @@ class While(Stmt):
 
 @dataclass(frozen=True)
 class ForEach(Stmt):
-    """``for x in T where e``: each turn picks an unvisited member, as a choice. ``domain`` None: all of ``local.type``."""
+    """``for x in T where e``: a turn picks an unvisited member, as a choice. ``domain`` None: all of ``local.type``."""
 
     local: Local
     where: Expr | None
