@@ -93,7 +93,7 @@ def _rumur(folder: Path, protocol: str, sizes: Sequence[int], broken: bool, coun
     deadlock = "stuck" if protocol == "populate_locking" and not count else "off"
     symmetry = " --symmetry-reduction off" if count else ""
     return (
-        f"rumur --deadlock-detection {deadlock} --threads {CPUS}{symmetry} -o m.c m.m && "
+        f"rumur --deadlock-detection {deadlock} --threads {1 if broken else CPUS}{symmetry} -o m.c m.m && "
         "gcc -std=c11 -O3 -march=native -mcx16 -o m m.c -lpthread && ./m"
     )
 
@@ -177,7 +177,13 @@ def _read_abc(text: str, protocol: str) -> Answer:
 
 PEERS = (
     Peer("Spin", _programs("spin", "gcc"), _spin, _read_spin, "partial order reduction; broken: breadth first"),
-    Peer("Rumur", _programs("rumur", "gcc"), _rumur, _read_rumur, f"scalarsets, {CPUS} threads"),
+    Peer(
+        "Rumur",
+        _programs("rumur", "gcc"),
+        _rumur,
+        _read_rumur,
+        f"scalarsets, {CPUS} threads; broken: 1 thread, as 2 may find a longer run first",
+    ),
     Peer("TLC", _tlc_needs, _tlc, _read_tlc, f"SYMMETRY, {CPUS} workers; broken: 1 worker"),
     Peer("ABC", _programs("yosys", "berkeley-abc"), _abc, _read_abc, "dc2; scorr; pdr; broken: bmc3"),
 )
