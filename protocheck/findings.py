@@ -190,7 +190,7 @@ def certificate_words(by: Certificate) -> str:
         case Induction(k):
             return f"proved by induction over {plural(k, 'step')}"
         case Invariant(()):
-            return "proved: no state of the model, reachable or not, can be one"
+            return "proved: every state excludes it, reachable or not"
         case Invariant(clauses):
             return f"proved by an inductive invariant of {plural(len(clauses), 'clause')}"
         case Structural(argument):

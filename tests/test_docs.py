@@ -30,6 +30,7 @@ import pytest
 from protocheck import check, cli, findings
 from protocheck.diagnostics import ModelError
 from protocheck.engines import verdict
+from protocheck.ir.expr import TRUE
 from protocheck.ir.system import LockKind, ThreadKind
 from protocheck.lower import compile_system, instantiate
 from protocheck.reports.diagnostics import render
@@ -296,7 +297,8 @@ def test_every_sentence_is_worded() -> None:
     by = verdict.Exhausted(17397, 38, True)
     for outcome in (
         findings.Holds(by),
-        findings.Holds(verdict.Invariant(()), ("gfn", "vcpu"), ("2 slot",), True),
+        findings.Holds(verdict.Invariant((verdict.Clause((), TRUE),) * 2), ("gfn", "vcpu"), ("2 slot",), True),
+        findings.Holds(verdict.Invariant(()), rechecked=True),
         findings.HoldsToDepth(20),
         findings.Violated(7, True),
         findings.Violated(25, False),

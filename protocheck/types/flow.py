@@ -224,7 +224,10 @@ class _Walker:
             case t.Stop():
                 f.counts.writes += 1
                 return held
-            case t.Ghost() | t.Assert() | t.Skip() | t.MightSleep():
+            case t.Ghost() | t.Assert():
+                f.counts.writes += 1  # a turn that watches has achieved something
+                return held
+            case t.Skip() | t.MightSleep():
                 return held
             case _:
                 assert_never(s)
