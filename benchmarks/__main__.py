@@ -406,11 +406,11 @@ def _targets(results: Results) -> Iterator[str]:
         yield f"| {name} | behind at: {'; '.join(behind[broken]) or 'none'} | | {'no' if behind[broken] else 'yes'} |"
     yield ""
     yield (
-        f"Where we are behind. On small rungs: {statistics.median(started):.2f} s of every figure of ours are the start "
-        "of the interpreter and the loading of Z3, before anything is read; Yosys and ABC start in a fraction of that, "
-        "and what they then do takes milliseconds. On large broken rungs: IC3 finds *some* run early; nearly all of the "
-        "time goes into showing that no shorter one exists. On broken `populate_locking` every thread must get to where "
-        "it waits, in any order, and none of the symbolic engines knows that the order does not matter."
+        f"Where we are behind. On small rungs: {statistics.median(started):.2f} s of every figure of ours are the "
+        "start of the interpreter and the loading of Z3, before anything is read; Yosys and ABC start in a fraction "
+        "of that, and what they then do takes milliseconds. On large broken rungs: IC3 finds *some* run early; nearly "
+        "all of the time goes into showing that no shorter one exists. On broken `populate_locking` every thread must "
+        "get to where it waits, in any order, and none of the symbolic engines knows that the order does not matter."
     )
 
 
