@@ -18,11 +18,14 @@ class Measured:
     """What a command took and printed.
 
     ``seconds`` of wall time, ``cpu`` seconds of all processes, ``megabytes`` of the largest; ``ended``: in time.
+
+    A process counts as at least as large as the one that started it: ``floor`` megabytes say nothing.
     """
 
     seconds: float
     cpu: float
     megabytes: float
+    floor: float
     text: str
     ended: bool
 
@@ -39,6 +42,7 @@ def measure(
         if megabytes is not None:
             resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
 
+    floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     with tempfile.TemporaryFile() as out:
         begun = time.perf_counter()
         process = subprocess.Popen(
@@ -66,4 +70,4 @@ def measure(
         process.returncode = 0  # it is reaped: Popen need not wait
         out.seek(0)
         text = out.read().decode("utf-8", "replace")
-    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text, ended)
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, floor, text, ended)
