@@ -84,6 +84,7 @@ class Cell:
     runs: int = 0
     predicted: bool = False
     cpu: float = 0.0
+    floor: float = 0.0
 
 
 Results = dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cell]]]
@@ -252,7 +253,12 @@ def _measure(tool: Tool, protocol: str, sizes: Sequence[int], broken: bool, limi
     alone = statistics.median(inner) if inner else None
     told = Answer(answer.verdict, answer.steps, answer.states, alone)
     return Cell(
-        statistics.median(seconds), statistics.median(sizes_seen), told, len(seconds), cpu=statistics.median(cpu)
+        statistics.median(seconds),
+        statistics.median(sizes_seen),
+        told,
+        len(seconds),
+        cpu=statistics.median(cpu),
+        floor=done.floor,
     )
 
 
@@ -321,7 +327,7 @@ def _table(
         ratios = [_ratio(row[t.name], best) for t in tools if t.ours]
         steps = next((c.answer.steps for c in row.values() if c.answer is not None and c.answer.steps), None)
         shown = [_show(row[n]) for n in names]
-        tail = f" {steps} |" if broken else ""
+        tail = f" {steps or '-'} |" if broken else ""
         yield f"| {_size(sizes)} | " + " | ".join(shown) + f" | {'; '.join(ratios)} |{tail}"
 
 
@@ -414,12 +420,17 @@ def _targets(results: Results) -> Iterator[str]:
     )
 
 
+def _megabytes(cell: Cell) -> str:
+    return f"{cell.megabytes:.0f}" if cell.megabytes > cell.floor + 1 else f"<{cell.floor + 1:.0f}"
+
+
 def _sizes(tools: Sequence[Tool], results: Results) -> Iterator[str]:
     yield "## Processor time and peak memory"
     yield ""
     yield (
-        "Seconds of processor time of all processes (other work on the machine hardly changes it) / MiB of the largest "
-        "process. Ratio of processor time: protocheck (flat; model) against the least of the peers."
+        "Seconds of processor time of all processes (other work on the machine hardly changes it) / MiB of the "
+        "largest process (`<`: no more than the program that measures). Ratio of processor time: "
+        "protocheck (flat; model) against the least of the peers."
     )
     yield ""
     names = [t.name for t in tools]
@@ -427,7 +438,7 @@ def _sizes(tools: Sequence[Tool], results: Results) -> Iterator[str]:
     yield "|---" * (len(names) + 3) + "|"
     for (protocol, broken), cells in results.items():
         for sizes, row in cells.items():
-            shown = ["-" if row[n].seconds is None else f"{row[n].cpu:.2f} / {row[n].megabytes:.0f}" for n in names]
+            shown = ["-" if row[n].seconds is None else f"{row[n].cpu:.2f} / {_megabytes(row[n])}" for n in names]
             kind = "broken" if broken else "repaired"
             least = min(
                 (row[t.name].cpu for t in tools if not t.ours and row[t.name].seconds is not None), default=None
