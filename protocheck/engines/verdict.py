@@ -19,11 +19,16 @@ class Run:
 
     ``moves`` index ``System.transitions``. ``end`` is the target case that the last state (or, for a case with
     ``via``, the last move) satisfies; for a deadlock target it is None. The length of a run is ``len(moves)``.
+    With ``loop`` the run is infinite (a lasso): ``moves[loop:]`` lead from the state before them back to it, and are
+    repeated for ever. ``loop == len(moves)``: nothing moves any more. ``rigid`` are the values of the rigid parameters
+    of a progress target.
     """
 
     init: Choice
     moves: tuple[Choice, ...]
     end: Choice | None = None
+    loop: int | None = None
+    rigid: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

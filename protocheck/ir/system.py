@@ -271,6 +271,67 @@ class DeadlockTarget:
 PropertyTarget: TypeAlias = Target | DeadlockTarget
 
 
+class FairKind(Enum):
+    """What an assumption of fairness rules out."""
+
+    WEAK = "weak"  # to be able to step from some point on for ever, and never step
+    STRONG = "strong"  # to be able to step infinitely often, and step only finitely often
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """Runs are only judged if they treat every instance of ``thread`` fairly, as far as ``transitions`` goes.
+
+    ``transitions`` are steps of that class. An instance *can* step where the guard of one of them is true for it (and
+    some choice) and ``rest`` (over ``params``) is false; it *steps* when it takes one of them. With ``trigger`` the
+    assumption is another: if it takes steps of ``trigger`` infinitely often, it takes ``transitions`` infinitely often.
+    ``name`` says it in the model's words, for the verdict that assumes it.
+    """
+
+    kind: FairKind
+    name: str
+    thread: str
+    params: tuple[Param, ...]
+    transitions: tuple[int, ...]
+    rest: Expr = FALSE
+    trigger: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class StepSet:
+    """Steps: transition ``index`` where ``cond`` (over its params and the rigid params of the target) is true."""
+
+    members: tuple[tuple[int, Expr], ...]
+
+
+@dataclass(frozen=True)
+class ProgressTarget:
+    """Fair infinite runs that are in ``pending`` once and from there on never reach: what violates a progress claim.
+
+    ``params`` are rigid: one value for the whole run, with ``where``. The run *reaches* in a state in which ``reached``
+    is true (the pending state included) or by a step of ``reaching``. Of each set in ``recurs`` it takes a step
+    infinitely often. A run that stops (nothing moves any more) is infinite by standing still, and fair if everyone who
+    could step may rest. ``System.fairness`` says which runs are fair.
+    """
+
+    params: tuple[Param, ...]
+    where: Expr
+    pending: Expr
+    reached: Expr
+    reaching: StepSet = StepSet(())
+    recurs: tuple[StepSet, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecoverableTarget:
+    """Reachable states from which no run at all, fair or not, leads to ``goal``: the violations of ``recoverable``."""
+
+    goal: Expr
+
+
+LiveTarget: TypeAlias = ProgressTarget | RecoverableTarget
+
+
 class Wish(Enum):
     """What a property wants of its target."""
 
@@ -325,6 +386,7 @@ class System:
     lock_order: tuple[tuple[str, str], ...] = ()  # declared: outer, inner
     instance: str = ""
     assumptions: tuple[str, ...] = ()
+    fairness: tuple[Fairness, ...] = ()  # what progress claims take for granted
 
 
 @dataclass(frozen=True)

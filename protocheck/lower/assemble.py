@@ -62,24 +62,12 @@ from protocheck.ir.system import (
     WaitsFor,
     Wish,
 )
-from protocheck.lower import flow
+from protocheck.lower import nodes as ops
 from protocheck.lower.evaluate import MODE_SORT, OLD, Evaluator, Names, Path, ThreadView, as_old, state_storages
-from protocheck.lower.flow import (
-    Activation,
-    Graph,
-    Mentions,
-    Node,
-    Slot,
-    init_flow,
-    is_choice,
-    is_step,
-    mentions,
-    state_refs,
-    thread_flow,
-    walk,
-)
+from protocheck.lower.flow import Mentions, init_flow, mentions, thread_flow
 from protocheck.lower.instance import Instance
 from protocheck.lower.liveness import live_slots, retry_region
+from protocheck.lower.nodes import Activation, Graph, Node, Slot, is_choice, is_step
 from protocheck.lower.rules import INITIAL_OUT_OF_RANGE, NO_BEGINNING
 from protocheck.lower.steps import (
     END,
@@ -94,6 +82,7 @@ from protocheck.lower.steps import (
     limit,
     too_large,
 )
+from protocheck.lower.turns import state_refs, walk
 from protocheck.lower.values import (
     RecordShape,
     RecordValue,
@@ -189,8 +178,8 @@ class _Compiler:
             for name, lock in module.locks.items()
             if lock.kind is LockKind.FLAG
         }
-        self.holders = self.who(lambda op: op.lock if isinstance(op, flow.Take | flow.Attempt) else None)
-        self.syncers = self.who(lambda op: op.lock if isinstance(op, flow.SyncBegin) else None)
+        self.holders = self.who(lambda op: op.lock if isinstance(op, ops.Take | ops.Attempt) else None)
+        self.syncers = self.who(lambda op: op.lock if isinstance(op, ops.SyncBegin) else None)
         self.explicit = {
             (lock, name)
             for lock, names in self.holders.items()
@@ -199,9 +188,9 @@ class _Compiler:
         }
         self.looks = self.version_sites()
         stopped = dict.fromkeys(
-            n.op.thread for g in self.graphs.values() for n in g.nodes if isinstance(n.op, flow.Freeze)
+            n.op.thread for g in self.graphs.values() for n in g.nodes if isinstance(n.op, ops.Freeze)
         )
-        halts = any(isinstance(n.op, flow.HaltAll) for g in self.graphs.values() for n in g.nodes)
+        halts = any(isinstance(n.op, ops.HaltAll) for g in self.graphs.values() for n in g.nodes)
         self.shared = Shared(
             self.holders,
             self.mode_var,
@@ -271,7 +260,7 @@ class _Compiler:
             self.place_later,
         )
 
-    def who(self, lock_of: Callable[[flow.NodeOp], t.LockRef | None]) -> dict[str, tuple[str, ...]]:
+    def who(self, lock_of: Callable[[ops.NodeOp], t.LockRef | None]) -> dict[str, tuple[str, ...]]:
         """For each lock the thread classes with a node that ``lock_of`` picks out."""
         result: dict[str, dict[str, None]] = {}
         for name, graph in self.graphs.items():
@@ -434,7 +423,7 @@ class _Compiler:
             if not key.waiting:
                 continue
             op = nodes[key.node].op
-            assert isinstance(op, flow.Take)
+            assert isinstance(op, ops.Take)
             if op.lock.lock != lock:
                 continue
             mine = self.steppers[name].e.lock_index(op.lock, nodes[key.node].activation, Path())
@@ -736,7 +725,7 @@ class _Compiler:
             if key.waiting:
                 yield self.lock_wait(stepper, node, here)
                 continue
-            if isinstance(node.op, flow.SyncEnd):
+            if isinstance(node.op, ops.SyncEnd):
                 yield self.sync_wait(stepper, node, here)
                 continue
             out = [r for r in self.steps[name].transitions if r.source == key]
@@ -747,10 +736,10 @@ class _Compiler:
             free = or_(*(exists(r.path.params, and_(*r.path.guard)) for r in out))
             blocked = self.resolve(and_(here, not_(free)))
             idle: Expr = at_rest
-            if all(isinstance(r.action.op, flow.Wait) and r.action.op.idle for r in out):
+            if all(isinstance(r.action.op, ops.Wait) and r.action.op.idle for r in out):
                 parts = []
                 for r in out:
-                    assert isinstance(r.action.op, flow.Wait)
+                    assert isinstance(r.action.op, ops.Wait)
                     if r.action.op.unless is not None:
                         parts.append(not_(stepper.e.truth(r.action.op.unless, r.action.activation, Path())))
                 idle = self.resolve(and_(*parts))
@@ -774,7 +763,7 @@ class _Compiler:
 
     def lock_wait(self, stepper: Stepper, node: Node, here: Expr) -> Wait:
         op = node.op
-        assert isinstance(op, flow.Take)
+        assert isinstance(op, ops.Take)
         lock = op.lock.lock
         index = stepper.e.lock_index(op.lock, node.activation, Path())
         blocked = and_(here, not_(stepper.grantable(lock, op.mode, index, None, waiting=True)))
@@ -796,7 +785,7 @@ class _Compiler:
 
     def sync_wait(self, stepper: Stepper, node: Node, here: Expr) -> Wait:
         op = node.op
-        assert isinstance(op, flow.SyncEnd)
+        assert isinstance(op, ops.SyncEnd)
         lock = op.lock.lock
         index = stepper.e.lock_index(op.lock, node.activation, Path())
         on, some = [], []
@@ -858,17 +847,17 @@ class _Compiler:
         return {s for node in self.graphs[name].nodes for s in _written(node, self.instance)}
 
     def releases(self, name: str, flag: str) -> bool:
-        return any(isinstance(n.op, flow.Give) and n.op.lock.lock == flag for n in self.graphs[name].nodes)
+        return any(isinstance(n.op, ops.Give) and n.op.lock.lock == flag for n in self.graphs[name].nodes)
 
     # -- reports
 
     def acquire_sites(self, raws: list[tuple[str, RawTransition]]) -> tuple[AcquireSite, ...]:
         result = []
         for name, graph in self.graphs.items():
-            may_hold = flow.may_hold(graph)
+            may_hold = ops.may_hold(graph)
             for node in graph.nodes:
                 op = node.op
-                if not isinstance(op, flow.Take | flow.Attempt) or op.lock.lock in self.flags:
+                if not isinstance(op, ops.Take | ops.Attempt) or op.lock.lock in self.flags:
                     continue
                 mine = [
                     n
@@ -887,7 +876,7 @@ class _Compiler:
                         (lock, stepper.mode_text(lock, mode) or "write") for lock, mode in may_hold[node.number]
                     )
                 )
-                blocking = isinstance(op, flow.Take)
+                blocking = isinstance(op, ops.Take)
                 mode = stepper.mode_text(op.lock.lock, op.mode) or "write"
                 result.append(AcquireSite(name, op.lock.lock, mode, blocking, held, tuple(mine), node.origin))
         return tuple(result)
@@ -908,9 +897,9 @@ class _Compiler:
                 if isinstance(place, t.StateRef) and place.racy:
                     written.add(place.span)
                 match node.op:
-                    case flow.Wait(condition) if node.depth == 0 and self.several(name, condition):
+                    case ops.Wait(condition) if node.depth == 0 and self.several(name, condition):
                         waits.add(node.origin.span)
-                    case flow.Pick(where=where) | flow.PickMember(where=where):
+                    case ops.Pick(where=where) | ops.PickMember(where=where):
                         if where is not None and node.depth == 0 and self.several(name, where):
                             choices.add(where.span)
                     case _:
@@ -1234,29 +1223,29 @@ def _leaves(storage: Storage, value: Value) -> Iterator[tuple[Var, Expr]]:
 def _text(node: Node) -> str:
     """The statement as written, on one line and without the block that it opens."""
     text = node.span.text
-    if "{" in text and not isinstance(node.op, flow.Set | flow.Load | flow.Primitive | flow.Branch):
+    if "{" in text and not isinstance(node.op, ops.Set | ops.Load | ops.Primitive | ops.Branch):
         text = text.split("{", 1)[0]
     text = " ".join(text.split("\n", 1)[0].split("//", 1)[0].split())
-    if isinstance(node.op, flow.Back):
+    if isinstance(node.op, ops.Back):
         return "next turn"
-    if isinstance(node.op, flow.Finish):
+    if isinstance(node.op, ops.Finish):
         return "end"
     return text.rstrip(" {").rstrip(";").strip()
 
 
 def _expressions(node: Node) -> Iterator[t.Expr]:
     match node.op:
-        case flow.Load(_, ref):
+        case ops.Load(_, ref):
             yield ref
-        case flow.Set(place, value):
+        case ops.Set(place, value):
             if value is not None:
                 yield value
             yield place
-        case flow.Branch(condition) | flow.Wait(condition):
+        case ops.Branch(condition) | ops.Wait(condition):
             yield condition
-        case flow.Scramble(place):
+        case ops.Scramble(place):
             yield place
-        case flow.Primitive(call):
+        case ops.Primitive(call):
             yield call.place
             yield from call.args
         case _:
@@ -1266,9 +1255,9 @@ def _expressions(node: Node) -> Iterator[t.Expr]:
 def _place(node: Node) -> t.Expr | None:
     """What a node writes to."""
     match node.op:
-        case flow.Set(place) | flow.Scramble(place):
+        case ops.Set(place) | ops.Scramble(place):
             return place
-        case flow.Primitive(call) if call.name != "snapshot":
+        case ops.Primitive(call) if call.name != "snapshot":
             return call.place
         case _:
             return None
@@ -1280,7 +1269,7 @@ def _root(place: t.Expr, a: Activation) -> str | None:
             place = place.base
         elif isinstance(place, t.LocalRef):
             binding = a.bindings.get(place.local.number)
-            if not isinstance(binding, flow.Alias):
+            if not isinstance(binding, ops.Alias):
                 return None
             place, a = binding.expr, binding.activation
         else:
@@ -1291,11 +1280,11 @@ def _written(node: Node, instance: Instance) -> Iterator[str]:
     a = node.activation
     found: str | None = None
     match node.op:
-        case flow.Set(place) | flow.Scramble(place):
+        case ops.Set(place) | ops.Scramble(place):
             found = _root(place, a)
-        case flow.Primitive(call):
+        case ops.Primitive(call):
             found = _root(call.place, a) if call.name != "snapshot" else None
-        case flow.Inline(statement, False):
+        case ops.Inline(statement, False):
             yield from _assigned(statement, a)
         case _:
             pass
@@ -1345,14 +1334,14 @@ def _versions(x: object, instance: Instance) -> Iterator[str]:
 def _families(x: object, instance: Instance) -> Iterator[str]:
     """The families of the assertions in a node or a part of it."""
     match x:
-        case flow.Assertion() | t.Assert():
+        case ops.Assertion() | t.Assert():
             yield x.family
         case t.Call(routine=routine):
             yield from _families(instance.routines[routine].body, instance)
         case tuple():
             for part in x:
                 yield from _families(part, instance)
-        case flow.Inline() | t.Stmt():
+        case ops.Inline() | t.Stmt():
             for f in fields(x):
                 yield from _families(getattr(x, f.name), instance)
         case _:

@@ -34,8 +34,8 @@ from protocheck.ir.expr import (
 )
 from protocheck.ir.sorts import OptionSort, RangeSort, Sort
 from protocheck.ir.system import HELD_NONE, HELD_READ, HELD_WRITE, Check, LockEvent, LockKind
-from protocheck.lower.flow import Activation, Alias, OwnIndex, Slot
 from protocheck.lower.instance import Instance
+from protocheck.lower.nodes import Activation, Alias, OwnIndex, Slot
 from protocheck.lower.values import (
     FRESH,
     RecordShape,

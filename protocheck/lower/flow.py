@@ -6,15 +6,59 @@ language (see ``is_step``) or none. Which nodes then make up a transition is dec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from protocheck.ir.expr import Op
 from protocheck.ir.system import LockKind, ThreadKind
 from protocheck.lower.bounds import bounded_type
 from protocheck.lower.instance import Instance
-from protocheck.source import Origin, Span
+from protocheck.lower.nodes import (
+    Activation,
+    Again,
+    Alias,
+    Assertion,
+    Attempt,
+    Back,
+    Begin,
+    Branch,
+    Crash,
+    End,
+    Finish,
+    Fork,
+    Freeze,
+    Give,
+    Graph,
+    GuardCheck,
+    HaltAll,
+    Head,
+    HeldNow,
+    Inline,
+    Load,
+    Lower,
+    Mark,
+    MustHold,
+    MustNotHold,
+    Node,
+    NodeOp,
+    Nop,
+    OwnIndex,
+    Pick,
+    PickMember,
+    Primitive,
+    Scramble,
+    Set,
+    Slot,
+    SyncBegin,
+    SyncEnd,
+    Take,
+    Wait,
+    is_choice,
+    is_step,
+)
+from protocheck.lower.turns import CALLS, independent, state_refs, touches_state, walk
+from protocheck.source import Span
 from protocheck.types import tree as t
 from protocheck.types.contention import (
     ANY,
@@ -31,372 +75,6 @@ from protocheck.types.contention import (
     subexpressions,
 )
 from protocheck.types.types import BoolType, IntType, SetType, SnapshotType, Type
-
-# --------------------------------------------------------------------------------------------------------------------
-# Activations: what the names in a routine's body mean
-
-
-@dataclass(eq=False)
-class Slot:
-    """A local that is kept in the state. Slots are shared by all activations of a routine in one thread."""
-
-    name: str
-    type: Type
-    hidden: bool = False  # the compiler's own: traces need not show it
-
-
-@dataclass(frozen=True, eq=False)
-class Alias:
-    """A local that stands for an expression of the caller: a reference parameter or a value that cannot change."""
-
-    expr: t.Expr
-    activation: Activation
-
-
-@dataclass(frozen=True, eq=False)
-class OwnIndex:
-    """The thread's own ``position``-th index."""
-
-    position: int
-
-
-Binding: TypeAlias = Slot | Alias | OwnIndex
-
-
-@dataclass(eq=False)
-class Activation:
-    """One inlined call (or the thread itself)."""
-
-    routine: str
-    origin: Origin | None
-    bindings: dict[int, Binding] = field(default_factory=dict)
-    forms: dict[int, Form] = field(default_factory=dict)
-    refs: dict[int, tuple[str, tuple[Form, ...]]] = field(default_factory=dict)
-
-    def at(self, span: Span) -> Origin:
-        return Origin(span, self.origin)
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Nodes
-
-
-@dataclass(frozen=True, eq=False)
-class HeldNow:
-    """A lock that is held at a node, as far as the structure of the code shows."""
-
-    lock: t.LockRef
-    activation: Activation
-    mode: str
-    every: bool
-    form: HeldForm
-    scope: int = 0  # which lock of which ``with`` this is; 0: taken by ``acquire``
-
-
-@dataclass(frozen=True)
-class Nop:
-    """Nothing; joins edges."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A labelled statement, or the begin of a region, that a property mentions: a step ends before it."""
-
-
-@dataclass(frozen=True)
-class Load:
-    """Read the contended cell ``ref`` into a local. A step."""
-
-    local: t.Local
-    ref: t.StateRef
-
-
-@dataclass(frozen=True)
-class Set:
-    """``place := value``; a step if ``step``. ``declares`` resets a local that has no value yet."""
-
-    place: t.Place
-    value: t.Expr | None
-    step: bool
-
-
-@dataclass(frozen=True)
-class Branch:
-    """Two successors: the condition holds, or not."""
-
-    condition: t.Expr
-
-
-@dataclass(frozen=True)
-class Fork:
-    """``either``: one successor per branch, a choice."""
-
-
-@dataclass(frozen=True)
-class Pick:
-    """``choose``: successors: chosen, and (if ``otherwise``) no candidate."""
-
-    local: t.Local
-    where: t.Expr | None
-    otherwise: bool
-    span: Span = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True)
-class PickMember:
-    """The head of a ``for`` over a scalarset: successors: a turn, and the end. ``visited`` is a slot of type set."""
-
-    local: t.Local
-    visited: t.Local
-    where: t.Expr | None
-    domain: t.Expr | None
-    early: bool  # who is left cannot be changed by others, so the end of the loop need not wait for the next step
-
-
-@dataclass(frozen=True)
-class Scramble:
-    """``havoc``; a step if the place is contended."""
-
-    place: t.Place
-    step: bool
-
-
-@dataclass(frozen=True)
-class Primitive:
-    """A built-in. A step."""
-
-    call: t.BuiltinCall
-    result: t.Local | None
-
-
-@dataclass(frozen=True)
-class Take:
-    """``acquire``. A step, or two: to begin waiting, and to be granted."""
-
-    lock: t.LockRef
-    mode: str
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """``try_acquire``. A step with two successors: taken, not taken."""
-
-    lock: t.LockRef
-    mode: str
-
-
-@dataclass(frozen=True)
-class Give:
-    """``release``. No step. ``checked``: the structure of the code does not show that it is held.
-
-    ``every``: all instances of the array at once. ``if_held``: the end of a ``with`` whose lock some way has released.
-    """
-
-    lock: t.LockRef
-    mode: str
-    checked: bool
-    every: bool = False
-    if_held: bool = False
-
-
-@dataclass(frozen=True)
-class Lower:
-    """``downgrade``. No step."""
-
-    lock: t.LockRef
-    checked: bool
-
-
-@dataclass(frozen=True)
-class SyncBegin:
-    """``synchronize`` begins. A step."""
-
-    lock: t.LockRef
-
-
-@dataclass(frozen=True)
-class SyncEnd:
-    """``synchronize`` ends. A step."""
-
-    lock: t.LockRef
-
-
-@dataclass(frozen=True)
-class Wait:
-    """``await``. A step when it succeeds."""
-
-    condition: t.Expr
-    idle: bool
-    unless: t.Expr | None
-
-
-@dataclass(frozen=True)
-class Assertion:
-    """``assert``: evaluated in place, or (``pending``) just before the next step."""
-
-    condition: t.Expr
-    message: str
-    family: str
-    pending: bool
-
-
-@dataclass(frozen=True)
-class MustHold:
-    """A ``lock_misuse`` check: the condition over what the thread itself holds."""
-
-    condition: t.Expr
-    message: str
-
-
-@dataclass(frozen=True)
-class MustNotHold:
-    """A ``lock_misuse`` check that no lock (``spinning``: none of a kind that spins) is held at ``what``."""
-
-    what: str
-    spinning: bool
-
-
-@dataclass(frozen=True)
-class GuardCheck:
-    """A ``lock_misuse`` check that the declared guard of a cell is held where the structure does not show it.
-
-    ``bound``: the names bound around the read, each with the condition of its quantifier; all cells are meant.
-    """
-
-    ref: t.StateRef
-    write: bool
-    bound: tuple[tuple[t.Local, t.Expr | None], ...] = ()
-
-
-@dataclass(frozen=True)
-class Inline:
-    """A statement executed as a whole without a step or choice inside: ghost code, or a loop of local work."""
-
-    statement: t.Statement
-    ghost: bool
-
-
-@dataclass(frozen=True)
-class Begin:
-    """An ``op`` or ``atomic`` begins: one step up to its :class:`End`."""
-
-
-@dataclass(frozen=True)
-class End:
-    """See :class:`Begin`."""
-
-
-@dataclass(frozen=True)
-class Back:
-    """The back edge of loop ``loop``; a step if its turn touches shared state."""
-
-    loop: int
-    step: bool
-
-
-@dataclass(frozen=True)
-class Again:
-    """``retry`` in loop ``loop``: a back edge that waits for a change of what the turn read."""
-
-    loop: int
-
-
-@dataclass(frozen=True)
-class Head:
-    """The head of a loop that has a ``retry``: forgets what earlier turns read."""
-
-    loop: int
-
-
-@dataclass(frozen=True)
-class Finish:
-    """The end of the thread. A step. No successor."""
-
-
-@dataclass(frozen=True)
-class HaltAll:
-    """``halt``. A step. No successor."""
-
-
-@dataclass(frozen=True)
-class Freeze:
-    """``stop``. A step."""
-
-    thread: str
-    index: tuple[t.Expr, ...] | None
-
-
-@dataclass(frozen=True)
-class Crash:
-    """``bug``. A step. No successor."""
-
-    message: str
-
-
-NodeOp: TypeAlias = (
-    Nop
-    | Mark
-    | Load
-    | Set
-    | Branch
-    | Fork
-    | Pick
-    | PickMember
-    | Scramble
-    | Primitive
-    | Take
-    | Attempt
-    | Give
-    | Lower
-    | SyncBegin
-    | SyncEnd
-    | Wait
-    | Assertion
-    | MustHold
-    | MustNotHold
-    | GuardCheck
-    | Inline
-    | Begin
-    | End
-    | Back
-    | Again
-    | Head
-    | Finish
-    | HaltAll
-    | Freeze
-    | Crash
-)
-
-
-@dataclass(eq=False)
-class Node:
-    """A node; ``succ`` are numbers of nodes, in the order that the operation defines."""
-
-    number: int
-    op: NodeOp
-    activation: Activation
-    origin: Origin
-    held: tuple[HeldNow, ...]
-    depth: int  # of op and atomic
-    loops: tuple[int, ...]  # enclosing loops that have a retry
-    labels: tuple[str, ...]
-    regions: tuple[str, ...]
-    crossing: str  # "kvm.set_attributes": the routine of another actor that contains it
-    span: Span  # of the whole statement, for its text
-    succ: list[int] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class Graph:
-    """The flow of one thread. ``inexact`` locks are held or not depending on the path."""
-
-    thread: t.ThreadDecl | None
-    nodes: list[Node]
-    slots: list[Slot]
-    inexact: set[str]
-    outermost: list[int]  # the Back nodes of outermost loops
-    atomic_blocks: list[Span]
-    loops: int
 
 
 @dataclass
@@ -480,7 +158,6 @@ def init_flow(body: t.Block, instance: Instance, contention: Contention) -> Grap
     return builder.graph
 
 
-_CALLS = (t.Call, t.BuiltinCall, t.TryAcquire, t.Test)
 _LAZY = (Op.AND, Op.OR, Op.IMPLIES, Op.ITE)
 
 
@@ -1400,16 +1077,16 @@ class _Builder:
             return False
         match s:
             case t.Declare(local, value):
-                if value is None or isinstance(value, _CALLS) or local.mutable:
+                if value is None or isinstance(value, CALLS) or local.mutable:
                     return False
                 bound.add(local.number)
                 return self.plain(value, a)
             case t.Assign(place, value):
-                if isinstance(value, _CALLS):
+                if isinstance(value, CALLS):
                     return False
                 return self.plain(value, a) and self.plain_place(place, a)
             case t.If(condition, then, otherwise):
-                if isinstance(condition, _CALLS):
+                if isinstance(condition, CALLS):
                     return False
                 return (
                     self.plain(condition, a)
@@ -1725,235 +1402,3 @@ class _Builder:
 
 def _set_of(type_: Type) -> Type:
     return SetType(type_)
-
-
-def may_hold(graph: Graph) -> list[dict[tuple[str, str], None]]:
-    """For each node the (lock, mode as written) pairs that some path to it may hold: what is held on every path, and,
-    of the locks that depend on the path, whatever reaches the node by data flow. Releasing one instance of an array
-    does not end the possibility that another is held."""
-    flows: list[dict[tuple[str, str], None]] = [{} for _ in graph.nodes]
-    work = [n.number for n in graph.nodes]
-    while work:
-        node = graph.nodes[work.pop()]
-        for way, number in enumerate(node.succ):
-            if number < 0:
-                continue
-            now = dict(flows[node.number])
-            match node.op:
-                case Take(lock, mode):
-                    now[lock.lock, mode] = None
-                case Attempt(lock, mode) if way == 0:
-                    now[lock.lock, mode] = None
-                case Give(lock, _, _, every) if every or not lock.index:
-                    now = {pair: None for pair in now if pair[0] != lock.lock}
-                case Lower(lock):
-                    now[lock.lock, "read"] = None
-                case _:
-                    pass
-            if now.keys() - flows[number].keys():
-                flows[number].update(now)
-                work.append(number)
-    return [
-        {(h.lock.lock, h.mode): None for h in node.held}
-        | {pair: None for pair in flows[node.number] if pair[0] in graph.inexact}
-        for node in graph.nodes
-    ]
-
-
-def walk(e: t.Expr) -> Iterator[t.Expr]:
-    """``e`` and everything in it."""
-    yield e
-    for child in subexpressions(e):
-        yield from walk(child)
-
-
-def state_refs(e: t.Expr, module: t.CheckedModule) -> Iterator[t.StateRef]:
-    """Every state that evaluating ``e`` may read, through functions too."""
-    for x in walk(e):
-        if isinstance(x, t.StateRef):
-            yield x
-        elif isinstance(x, t.FnCall):
-            value = module.routines[x.fn].value
-            if value is not None:
-                yield from state_refs(value, module)
-
-
-def touches_state(s: t.ForEach | t.ForRange, module: t.CheckedModule) -> bool:
-    """Whether a turn of the loop (whose body :meth:`_Builder.simple` accepts) touches shared state."""
-    refs: list[t.StateRef] = []
-
-    def expression(e: t.Expr | None) -> None:
-        if e is not None:
-            refs.extend(state_refs(e, module))
-
-    def visit(x: t.Statement) -> None:
-        match x:
-            case t.Block(body):
-                for inner in body:
-                    visit(inner)
-            case t.Declare(_, value) if value is not None and not isinstance(value, _CALLS):
-                expression(value)
-            case t.Assign(place, value) if not isinstance(value, _CALLS):
-                expression(place)
-                expression(value)
-            case t.If(condition, then, otherwise) if not isinstance(condition, _CALLS):
-                expression(condition)
-                visit(then)
-                if otherwise is not None:
-                    visit(otherwise)
-            case t.ForEach(_, where, body):
-                expression(where)
-                visit(body)
-            case t.ForRange(_, first, end, step, _, body):
-                for e in (first, end, step):
-                    expression(e)
-                visit(body)
-            case _:
-                pass
-
-    visit(s.body)
-    if isinstance(s, t.ForEach):
-        expression(s.where)
-    return any(not module.states[r.state].ghost for r in refs)
-
-
-def independent(s: t.ForEach, module: t.CheckedModule) -> bool:
-    """Whether no turn can see another: each writes only cells indexed by its own member, and reads of what is written
-    are at that member too; no local of outside is assigned, and there is no way out."""
-    return _Turns(module, {s.local.number}).independent(s)
-
-
-class _Turns:
-    """What the turns of a loop over members write and read; ``members`` are the locals that stand for the member."""
-
-    def __init__(self, module: t.CheckedModule, members: set[int]) -> None:
-        self.module = module
-        self.members = members
-        self.written: set[str] = set()
-        self.foreign: set[str] = set()  # states read at other cells than the turn's own
-        self.declared: set[int] = set()
-
-    def independent(self, s: t.ForEach) -> bool:
-        self.expression(s.where)
-        return self.statement(s.body, False) and not self.foreign & self.written
-
-    def own(self, ref: t.StateRef) -> bool:
-        return any(isinstance(i, t.LocalRef) and i.local.number in self.members for i in ref.index)
-
-    def expression(self, e: t.Expr | None) -> None:
-        for x in walk(e) if e is not None else ():
-            if isinstance(x, t.StateRef) and not self.own(x):
-                self.foreign.add(x.state)
-            elif isinstance(x, t.FnCall):
-                value = self.module.routines[x.fn].value
-                if value is not None:
-                    self.foreign.update(r.state for r in state_refs(value, self.module))
-
-    def right(self, value: t.Rhs | None) -> bool:
-        match value:
-            case None:
-                return True
-            case t.Call():
-                return self.call(value)
-            case t.BuiltinCall() | t.TryAcquire() | t.Test():
-                return False
-            case _:
-                self.expression(value)
-                return True
-
-    def call(self, call: t.Call) -> bool:
-        routine = self.module.routines[call.routine]
-        if not routine.ghost or routine.body is None or any(p.ref for p in routine.params):
-            return False
-        mine = set()
-        for param, arg in zip(routine.params, call.args, strict=True):
-            self.expression(arg)
-            if isinstance(arg, t.LocalRef) and arg.local.number in self.members:
-                mine.add(param.number)
-        self.members |= mine
-        self.declared |= {p.number for p in routine.params}
-        result = self.statement(routine.body, True)
-        self.members -= mine
-        return result
-
-    def statement(self, s: t.Statement, called: bool) -> bool:
-        match s:
-            case t.Block(inner) | t.Ghost(t.Block(inner)):
-                return all(self.statement(x, called) for x in inner)
-            case t.Declare(local, value):
-                self.declared.add(local.number)
-                return self.right(value)
-            case t.CallStmt(call):
-                return self.call(call)
-            case t.Assign(place, value):
-                target: t.Expr = place
-                while isinstance(target, t.Field):
-                    target = target.base
-                if not self.right(value):
-                    return False
-                if isinstance(target, t.StateRef):
-                    for i in target.index:
-                        self.expression(i)
-                    self.written.add(target.state)
-                    return self.own(target)
-                return isinstance(target, t.LocalRef) and target.local.number in self.declared
-            case t.If(condition, then, otherwise):
-                known = self.right(condition)
-                return known and self.statement(then, called) and (
-                    otherwise is None or self.statement(otherwise, called)
-                )
-            case t.ForEach(_, where, body, domain):
-                self.expression(where)
-                self.expression(domain)
-                return self.statement(body, called)
-            case t.Return(value):
-                return called and self.right(value)
-            case t.Assert(condition):
-                self.expression(condition)
-                return True
-            case t.Skip():
-                return True
-            case _:
-                return False
-
-
-def is_step(node: Node) -> bool:
-    """Whether executing ``node`` is (or begins) a step of its own; inside an op or atomic block nothing is."""
-    match node.op:
-        case Begin():
-            return node.depth == 0
-        case Set(step=step) | Scramble(step=step):
-            return step and node.depth == 0
-        case (
-            Load()
-            | Primitive()
-            | Take()
-            | Attempt()
-            | SyncBegin()
-            | SyncEnd()
-            | Wait()
-            | Again()
-            | Finish()
-            | HaltAll()
-            | Freeze()
-            | Crash()
-        ):
-            return node.depth == 0
-        case Back(_, step):
-            return step
-        case _:
-            return False
-
-
-def is_choice(node: Node) -> bool:
-    """Whether ``node`` is a choice, which belongs to the step after it."""
-    match node.op:
-        case Fork() | Pick():
-            return True
-        case Scramble(step=step):
-            return not step
-        case PickMember():
-            return True
-        case _:
-            return False
-

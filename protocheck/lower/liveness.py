@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from protocheck.lower import flow
-from protocheck.lower.flow import Activation, Alias, Graph, Node, Slot
+from protocheck.lower import nodes as ops
+from protocheck.lower.nodes import Activation, Alias, Graph, Node, Slot
 from protocheck.types import tree as t
 from protocheck.types.contention import subexpressions
 
@@ -48,14 +48,14 @@ def retry_region(graph: Graph, loop: int) -> frozenset[int]:
     before: list[list[int]] = [[] for _ in graph.nodes]
     for n in graph.nodes:
         for s in n.succ:
-            if s >= 0 and not isinstance(n.op, flow.Back | flow.Again):
+            if s >= 0 and not isinstance(n.op, ops.Back | ops.Again):
                 before[s].append(n.number)
-    work = [n.number for n in graph.nodes if n.op == flow.Again(loop)]
+    work = [n.number for n in graph.nodes if n.op == ops.Again(loop)]
     found = set(work)
     while work:
         for b in before[work.pop()]:
             node = graph.nodes[b]
-            if b not in found and node.op != flow.Head(loop):
+            if b not in found and node.op != ops.Head(loop):
                 found.add(b)
                 work.append(b)
     return frozenset(found)
@@ -110,52 +110,52 @@ def _local(local: t.Local, a: Activation) -> Iterator[Slot]:
 def _uses(node: Node) -> Iterator[Slot]:
     a, op = node.activation, node.op
     match op:
-        case flow.Load(_, ref):
+        case ops.Load(_, ref):
             yield from _slots(ref, a)
-        case flow.Set(place, value):
+        case ops.Set(place, value):
             yield from _place_uses(place, a)
             if value is not None:
                 yield from _slots(value, a)
-        case flow.Branch(condition) | flow.Assertion(condition):
+        case ops.Branch(condition) | ops.Assertion(condition):
             yield from _slots(condition, a)
-        case flow.Pick(_, where):
+        case ops.Pick(_, where):
             if where is not None:
                 yield from _slots(where, a)
-        case flow.PickMember(_, visited, where, domain):
+        case ops.PickMember(_, visited, where, domain):
             yield from _local(visited, a)
             for e in (where, domain):
                 if e is not None:
                     yield from _slots(e, a)
-        case flow.Scramble(place):
+        case ops.Scramble(place):
             yield from _place_uses(place, a)
-        case flow.Primitive(call):
+        case ops.Primitive(call):
             yield from _place_uses(call.place, a)
             yield from _slots(call.place, a)
             for e in call.args:
                 yield from _slots(e, a)
-        case flow.Take(lock) | flow.Attempt(lock) | flow.Give(lock) | flow.Lower(lock):
+        case ops.Take(lock) | ops.Attempt(lock) | ops.Give(lock) | ops.Lower(lock):
             for e in lock.index:
                 yield from _slots(e, a)
             for h in node.held:
                 for e in h.lock.index if h.lock.lock == lock.lock and not h.every else ():
                     yield from _slots(e, h.activation)
-        case flow.SyncBegin(lock) | flow.SyncEnd(lock):
+        case ops.SyncBegin(lock) | ops.SyncEnd(lock):
             for e in lock.index:
                 yield from _slots(e, a)
-        case flow.Wait(condition, _, unless):
+        case ops.Wait(condition, _, unless):
             yield from _slots(condition, a)
             if unless is not None:
                 yield from _slots(unless, a)
-        case flow.MustHold(condition):
+        case ops.MustHold(condition):
             yield from _slots(condition, a)
-        case flow.GuardCheck(ref, _, bound):
+        case ops.GuardCheck(ref, _, bound):
             yield from _slots(ref, a)
             for _, where in bound:
                 if where is not None:
                     yield from _slots(where, a)
-        case flow.Inline(statement):
+        case ops.Inline(statement):
             yield from _statement(statement, a)
-        case flow.Freeze(_, index):
+        case ops.Freeze(_, index):
             for e in index or ():
                 yield from _slots(e, a)
         case _:
@@ -165,15 +165,15 @@ def _uses(node: Node) -> Iterator[Slot]:
 def _kills(node: Node) -> Iterator[Slot]:
     a, op = node.activation, node.op
     match op:
-        case flow.Load(local):
+        case ops.Load(local):
             yield from _local(local, a)
-        case flow.Set(place) | flow.Scramble(place):
+        case ops.Set(place) | ops.Scramble(place):
             yield from _whole(place, a)
-        case flow.Pick(local):
+        case ops.Pick(local):
             yield from _local(local, a)
-        case flow.PickMember(local):
+        case ops.PickMember(local):
             yield from _local(local, a)
-        case flow.Primitive(_, result):
+        case ops.Primitive(_, result):
             if result is not None:
                 yield from _local(result, a)
         case _:

@@ -41,10 +41,11 @@ from protocheck.ir.expr import (
 )
 from protocheck.ir.sorts import BOOL, ScalarSort, Sort, size_of, values_of
 from protocheck.ir.system import HELD_NONE, HELD_READ, HELD_WRITE, Act, LockEvent, LockKind
-from protocheck.lower import flow
+from protocheck.lower import nodes as ops
 from protocheck.lower.evaluate import Evaluator, Path, ThreadInstance, decided
-from protocheck.lower.flow import Activation, Alias, Graph, Node, Slot, independent, is_choice, is_step
+from protocheck.lower.nodes import Activation, Alias, Graph, Node, Slot, is_choice, is_step
 from protocheck.lower.rules import CHOICE_OF_SET, ENDLESS_STEP, ORDER_OF_MEMBERS, STEP_TOO_LARGE, TOO_MANY_PATHS
+from protocheck.lower.turns import independent
 from protocheck.lower.values import (
     FRESH,
     RecordShape,
@@ -240,7 +241,7 @@ class Stepper:
             key = queue.pop(0)
             for raw in self.from_location(key):
                 self.result.transitions.append(raw)
-                back = isinstance(raw.action.op, flow.Back) and raw.action.number in self.graph.outermost
+                back = isinstance(raw.action.op, ops.Back) and raw.action.number in self.graph.outermost
                 if back and raw.target.node in turns:
                     self.result.rest.add(raw.target)
                 if raw.target != END and raw.target not in known:
@@ -294,11 +295,11 @@ class Stepper:
         return number
 
     def nothing(self, node: Node) -> bool:
-        if isinstance(node.op, flow.MustNotHold):
+        if isinstance(node.op, ops.MustNotHold):
             quiet = Path()
             self.not_held(node.op, node, quiet)
             return not quiet.checks
-        return isinstance(node.op, flow.Nop | flow.Head)
+        return isinstance(node.op, ops.Nop | ops.Head)
 
     def from_location(self, key: Key) -> Iterator[RawTransition]:
         """The transitions from ``key``, in the order of the source."""
@@ -314,7 +315,7 @@ class Stepper:
                 headline = "this loop takes no step and does not end"
                 raise ModelError([Diagnostic(ENDLESS_STEP, headline, (Label(node.origin.span),))])
             if acted and self.stops(node):
-                if isinstance(node.op, flow.PickMember) and node.op.early:
+                if isinstance(node.op, ops.PickMember) and node.op.early:
                     yield from self.stop_at_head(path, node, key, action, stack)
                 else:
                     assert action is not None
@@ -340,11 +341,11 @@ class Stepper:
 
     def stops(self, node: Node) -> bool:
         """Whether a path that has done its step ends before ``node``."""
-        if node.depth > 0 and not isinstance(node.op, flow.Begin):
+        if node.depth > 0 and not isinstance(node.op, ops.Begin):
             return False
-        if is_step(node) or isinstance(node.op, flow.Mark):
+        if is_step(node) or isinstance(node.op, ops.Mark):
             return True
-        if isinstance(node.op, flow.Assertion):
+        if isinstance(node.op, ops.Assertion):
             return node.op.pending
         return is_choice(node) and node.depth == 0
 
@@ -669,13 +670,13 @@ class Stepper:
         if (lock, self.name) in self.shared.explicit:
             p.store.write(self.shared.mode(lock, self.name), Write(self.own + index, Lit(mode)))
 
-    def taken(self, op: flow.Take | flow.Attempt, index: tuple[Expr, ...], p: Path, node: Node) -> None:
+    def taken(self, op: ops.Take | ops.Attempt, index: tuple[Expr, ...], p: Path, node: Node) -> None:
         level = HELD_READ if op.mode == "read" else HELD_WRITE
         self.set_mode(op.lock.lock, index, level, p)
         event = LockEvent(Act.ACQUIRE, op.lock.lock, index, self.mode_text(op.lock.lock, op.mode), node.origin)
         p.events = (*p.events, event)
 
-    def release(self, op: flow.Give, p: Path, node: Node) -> None:
+    def release(self, op: ops.Give, p: Path, node: Node) -> None:
         lock = op.lock.lock
         if op.every:
             self.release_every(op, p, node)
@@ -715,7 +716,7 @@ class Stepper:
             mine = tuple(self.e.fresh(q.sort) for q in self.e.threads[waiting].params)
             p.store.write(var, Write(mine + self.own + index, FALSE, mine, over))
 
-    def release_every(self, op: flow.Give, p: Path, node: Node) -> None:
+    def release_every(self, op: ops.Give, p: Path, node: Node) -> None:
         """All instances at once: nobody can tell in which order they were released."""
         lock = op.lock.lock
         sorts = [s for i in self.module.locks[lock].index for s in index_sorts(i, self.e.instance)]
@@ -741,7 +742,7 @@ class Stepper:
             return p.store.read(self.shared.mode(lock, self.name), self.own + index)
         return Lit(self.level(lock, node))
 
-    def not_held(self, op: flow.MustNotHold, node: Node, p: Path) -> None:
+    def not_held(self, op: ops.MustNotHold, node: Node, p: Path) -> None:
         """A check per lock that the thread may hold."""
         for lock, names in self.shared.holders.items():
             spins = self.module.locks[lock].kind in (LockKind.SPINLOCK, LockKind.RWLOCK)
@@ -771,13 +772,13 @@ class Stepper:
             path.notes = tuple(dict.fromkeys((*path.notes, f"in {node.crossing}")))
         a, p, op = node.activation, path, node.op
         match op:
-            case flow.Nop() | flow.Mark() | flow.Begin() | flow.End():
+            case ops.Nop() | ops.Mark() | ops.Begin() | ops.End():
                 yield p, node.succ[0]
-            case flow.Load(local, ref):
+            case ops.Load(local, ref):
                 value = self.e.value(ref, a, p)
                 self.put(t.LocalRef(local, type=ref.type, span=ref.span), value, a, p, node.origin)
                 yield p, node.succ[0]
-            case flow.Set(place, value):
+            case ops.Set(place, value):
                 if value is None:
                     if isinstance(place, t.LocalRef):
                         p.turns[place.local.number] = 0
@@ -786,10 +787,10 @@ class Stepper:
                 else:
                     self.put(place, self.e.value(value, a, p), a, p, node.origin)
                 yield p, node.succ[0]
-            case flow.Branch(condition):
+            case ops.Branch(condition):
                 cond = decided(self.e.truth(condition, a, p))
                 yield from self.both(p, cond, node)
-            case flow.Fork():
+            case ops.Fork():
                 self.work(p)
                 for n, target in enumerate(node.succ):
                     branch = p.copy()
@@ -797,22 +798,22 @@ class Stepper:
                         branch.calm = False
                     branch.notes = (*branch.notes, f"branch {n + 1} of either")
                     yield branch, target
-            case flow.Pick():
+            case ops.Pick():
                 yield from self.pick(p, op, node)
-            case flow.PickMember():
+            case ops.PickMember():
                 yield from self.pick_member(p, op, node)
-            case flow.Scramble(place):
+            case ops.Scramble(place):
                 storage, _, _ = self.place(place, a, p)
                 name = place.local.name if isinstance(place, t.LocalRef) else " ".join(place.span.text.split())
                 value = self.chosen(p, name, storage.shape, node)
                 self.put(place, value, a, p, node.origin)
                 self.work(p)
                 yield p, node.succ[0]
-            case flow.Primitive():
+            case ops.Primitive():
                 yield self.primitive(p, op, node), node.succ[0]
-            case flow.Take():
+            case ops.Take():
                 yield from self.take(p, op, node, waiting)
-            case flow.Attempt(lock, mode):
+            case ops.Attempt(lock, mode):
                 index = self.e.lock_index(lock, a, p)
                 free = self.grantable(lock.lock, mode, index, p)
                 got = p.copy()
@@ -829,7 +830,7 @@ class Stepper:
                     p.events = (*p.events, event)
                     self.record_try(p, lock.lock, mode, index)
                     yield p, node.succ[1]
-            case flow.Give(lock, _, _, _, True):
+            case ops.Give(lock, _, _, _, True):
                 index = self.e.lock_index(lock, a, p)
                 held = ne(self.own_mode(lock.lock, index, node, p), Lit(HELD_NONE))
                 gone = p.copy()
@@ -838,10 +839,10 @@ class Stepper:
                 if self.assume(p, held, node):
                     self.release(op, p, node)
                     yield p, node.succ[0]
-            case flow.Give():
+            case ops.Give():
                 self.release(op, p, node)
                 yield p, node.succ[0]
-            case flow.Lower(lock, checked):
+            case ops.Lower(lock, checked):
                 index = self.e.lock_index(lock, a, p)
                 if checked:
                     held = eq(self.own_mode(lock.lock, index, node, p), Lit(HELD_WRITE))
@@ -850,7 +851,7 @@ class Stepper:
                 self.set_mode(lock.lock, index, HELD_READ, p)
                 p.events = (*p.events, LockEvent(Act.DOWNGRADE, lock.lock, index, "read", node.origin))
                 yield p, node.succ[0]
-            case flow.SyncBegin(lock):
+            case ops.SyncBegin(lock):
                 index = self.e.lock_index(lock, a, p)
                 for reader in self.shared.holders.get(lock.lock, ()):
                     var = self.shared.pending_sync(lock.lock, self.name, reader)
@@ -859,7 +860,7 @@ class Stepper:
                     p.store.write(var, Write(self.own + mine + index, reading, mine))
                 p.events = (*p.events, LockEvent(Act.SYNC_BEGIN, lock.lock, index, "", node.origin))
                 yield p, node.succ[0]
-            case flow.SyncEnd(lock):
+            case ops.SyncEnd(lock):
                 index = self.e.lock_index(lock, a, p)
                 waits = []
                 for reader in self.shared.holders.get(lock.lock, ()):
@@ -869,19 +870,19 @@ class Stepper:
                 if self.assume(p, and_(*waits), node, blocking=True):
                     p.events = (*p.events, LockEvent(Act.SYNC_END, lock.lock, index, "", node.origin))
                     yield p, node.succ[0]
-            case flow.Wait(condition, _, unless):
+            case ops.Wait(condition, _, unless):
                 cond = self.e.truth(condition, a, p)
                 if unless is not None:
                     self.e.truth(unless, a, p)
                 if self.assume(p, cond, node, blocking=True):
                     yield p, node.succ[0]
-            case flow.Assertion(condition, message, family):
+            case ops.Assertion(condition, message, family):
                 outer, self.loops = self.loops, ()
                 p.spoken = (*p.spoken, (family, and_(*p.fatal)))
                 p.check(family, self.e.truth(condition, a, p), message, node.origin, False, TRUE)
                 self.loops = outer
                 yield p, node.succ[0]
-            case flow.MustHold(condition, message):
+            case ops.MustHold(condition, message):
                 if isinstance(condition, t.Held):
                     index = self.e.lock_index(condition.lock, a, p)
                     held = self.own_mode(condition.lock.lock, index, node, p)
@@ -891,23 +892,23 @@ class Stepper:
                     good = self.e.truth(condition, a, p)
                 p.check("lock_misuse", good, message, node.origin, False, TRUE)
                 yield p, node.succ[0]
-            case flow.MustNotHold():
+            case ops.MustNotHold():
                 self.not_held(op, node, p)
                 yield p, node.succ[0]
-            case flow.GuardCheck():
+            case ops.GuardCheck():
                 self.loops = ()
                 self.guard_check(op, p, node)
                 yield p, node.succ[0]
-            case flow.Inline(statement, ghost):
+            case ops.Inline(statement, ghost):
                 outer = self.loops
                 if ghost:
                     self.loops = ()
                 self.predicated(statement, a, p, TRUE)
                 self.loops = outer
                 yield p, node.succ[0]
-            case flow.Back():
+            case ops.Back():
                 yield p, node.succ[0]
-            case flow.Again(loop):
+            case ops.Again(loop):
                 self.loops = ()
                 worked = scalar(load(self.impure(loop), self.own, p.store))
                 cond = or_(worked, self.retry_marker(loop))
@@ -915,19 +916,19 @@ class Stepper:
                     if worked != TRUE:
                         p.events = (*p.events, LockEvent(Act.RETRY, "", (), "", node.origin))
                     yield p, node.succ[0]
-            case flow.Head(loop):
+            case ops.Head(loop):
                 self.forget(loop, p)
                 yield p, node.succ[0]
-            case flow.Finish():
+            case ops.Finish():
                 yield p, END
-            case flow.HaltAll():
+            case ops.HaltAll():
                 assert self.shared.halted is not None
                 p.store.write(self.shared.halted, Write((), TRUE))
                 yield p, END
-            case flow.Freeze(thread, at):
+            case ops.Freeze(thread, at):
                 self.freeze(thread, at, p, node)
                 yield p, node.succ[0]
-            case flow.Crash(message):
+            case ops.Crash(message):
                 p.check("bug", FALSE, message, node.origin, True, TRUE)
                 yield p, END
             case _:
@@ -954,7 +955,7 @@ class Stepper:
             binders = tuple(self.e.fresh(x) for x in sorts)
             save(s, self.own + binders, default_value(s.shape), p.store, self.e.fresh, binders)
 
-    def pick(self, p: Path, op: flow.Pick, node: Node) -> Iterator[tuple[Path, int | Key]]:
+    def pick(self, p: Path, op: ops.Pick, node: Node) -> Iterator[tuple[Path, int | Key]]:
         a = node.activation
         shape = self.e.shape(op.local.type)
         some = p.copy()
@@ -975,13 +976,13 @@ class Stepper:
             if self.assume(none, not_(exists(binders, test)), node):
                 yield none, node.succ[1]
 
-    def candidate(self, p: Path, op: flow.Pick, a: Activation) -> tuple[tuple[Param, ...], Expr]:
+    def candidate(self, p: Path, op: ops.Pick, a: Activation) -> tuple[tuple[Param, ...], Expr]:
         binders = tuple(self.e.names.fresh(s, op.local.name) for s in index_sorts(op.local.type, self.e.instance))
         quiet = Path(p.store, values=dict(p.values), bound=p.bound + binders)
         quiet.values[op.local.number] = self.e.bundle(op.local.type, binders)
         return binders, self.e.truth(op.where, a, quiet) if op.where is not None else TRUE
 
-    def other_candidate(self, p: Path, op: flow.Pick, value: Value, a: Activation) -> Expr:
+    def other_candidate(self, p: Path, op: ops.Pick, value: Value, a: Activation) -> Expr:
         loops, self.loops = self.loops, ()
         binders, test = self.candidate(p, op, a)
         self.loops = loops
@@ -992,7 +993,7 @@ class Stepper:
         return FALSE if size < 2 else exists(binders, and_(test, different))
 
     def members_left(self, p: Path, node: Node) -> Expr:
-        assert isinstance(node.op, flow.PickMember)
+        assert isinstance(node.op, ops.PickMember)
         size = 1
         for s in index_sorts(node.op.local.type, self.e.instance):
             size *= size_of(s)
@@ -1009,7 +1010,7 @@ class Stepper:
     def member_open(self, p: Path, node: Node, member: tuple[Expr, ...]) -> Expr:
         """Whether ``member`` is still to be visited."""
         op, a = node.op, node.activation
-        assert isinstance(op, flow.PickMember)
+        assert isinstance(op, ops.PickMember)
         visited = self.e.local(op.visited, a, p, TRUE)
         assert isinstance(visited, SetValue)
         cond = not_(visited.member(member))
@@ -1029,7 +1030,7 @@ class Stepper:
             p.values[op.local.number] = outer
         return cond
 
-    def pick_member(self, p: Path, op: flow.PickMember, node: Node) -> Iterator[tuple[Path, int | Key]]:
+    def pick_member(self, p: Path, op: ops.PickMember, node: Node) -> Iterator[tuple[Path, int | Key]]:
         a = node.activation
         end = p.copy()
         sorts = index_sorts(op.local.type, self.e.instance)
@@ -1064,7 +1065,7 @@ class Stepper:
         if self.assume(end, not_(self.members_left(end, node)), node):
             yield end, node.succ[1]
 
-    def take(self, p: Path, op: flow.Take, node: Node, waiting: bool) -> Iterator[tuple[Path, int | Key]]:
+    def take(self, p: Path, op: ops.Take, node: Node, waiting: bool) -> Iterator[tuple[Path, int | Key]]:
         lock = op.lock.lock
         index = self.e.lock_index(op.lock, node.activation, p)
         granted = p.copy()
@@ -1079,7 +1080,7 @@ class Stepper:
             p.events = (*p.events, event)
             yield p, Key(node.number, True)
 
-    def primitive(self, p: Path, op: flow.Primitive, node: Node) -> Path:
+    def primitive(self, p: Path, op: ops.Primitive, node: Node) -> Path:
         a, call = node.activation, op.call
         args = [self.e.value(x, a, p) for x in call.args]
         target, owner = self.resolved(call.place, a)
@@ -1141,7 +1142,7 @@ class Stepper:
             e, a = b.expr, b.activation
         return e, a
 
-    def give_result(self, op: flow.Primitive, value: Value, p: Path, node: Node) -> None:
+    def give_result(self, op: ops.Primitive, value: Value, p: Path, node: Node) -> None:
         if op.result is not None:
             place = t.LocalRef(op.result, type=op.result.type, span=node.origin.span)
             storage, index, _ = self.place(place, node.activation, p)
@@ -1157,7 +1158,7 @@ class Stepper:
             here = and_(*(eq(p.store.read(v, cells), i) for v, i in zip(parts, index, strict=True)))
             p.store.write(fresh, Write(cells, FALSE, cells, here))
 
-    def guard_check(self, op: flow.GuardCheck, p: Path, node: Node) -> None:
+    def guard_check(self, op: ops.GuardCheck, p: Path, node: Node) -> None:
         ref = op.ref
         guard = self.module.states[ref.state].guard
         assert guard is not None
