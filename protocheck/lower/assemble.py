@@ -736,12 +736,12 @@ class _Compiler:
             free = or_(*(exists(r.path.params, and_(*r.path.guard)) for r in out))
             blocked = self.resolve(and_(here, not_(free)))
             idle: Expr = at_rest
-            if all(isinstance(r.action.op, ops.Wait) and r.action.op.idle for r in out):
+            awaits = [_await_of(nodes, r.action) for r in out]
+            if all(found is not None and found[0].idle for found in awaits):
                 parts = []
-                for r in out:
-                    assert isinstance(r.action.op, ops.Wait)
-                    if r.action.op.unless is not None:
-                        parts.append(not_(stepper.e.truth(r.action.op.unless, r.action.activation, Path())))
+                for wait, at in (found for found in awaits if found is not None):
+                    if wait.unless is not None:
+                        parts.append(not_(stepper.e.truth(wait.unless, at.activation, Path())))
                 idle = self.resolve(and_(*parts))
             blocking = [b for r in out for b in r.path.blocking]
             yield Wait(
@@ -1218,6 +1218,14 @@ def _leaves(storage: Storage, value: Value) -> Iterator[tuple[Var, Expr]]:
             assert isinstance(value, RecordValue)
             for (_, part), (_, v) in zip(storage.parts, value.fields, strict=True):
                 yield from _leaves(part, v)
+
+
+def _await_of(nodes: list[Node], action: Node) -> tuple[ops.Wait, Node] | None:
+    """The ``await`` that a step begins with: its own, or the first statement of the op that it is."""
+    node = action
+    while isinstance(node.op, ops.Begin | ops.Nop | ops.MustNotHold | ops.GuardCheck) and node.depth <= action.depth + 1:
+        node = nodes[node.succ[0]]
+    return (node.op, node) if isinstance(node.op, ops.Wait) else None
 
 
 def _text(node: Node) -> str:

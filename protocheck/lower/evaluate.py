@@ -424,6 +424,8 @@ class Evaluator:
         exist: list[Expr] = []
         for local in e.binders:
             if isinstance(local.type, ThreadType):
+                if local.type.thread not in self.threads:  # left out of the scenario: there is no instance
+                    return {Quantifier.FORALL: TRUE, Quantifier.EXISTS: FALSE, Quantifier.COUNT: Lit(0)}[e.kind]
                 bound, inside = self.thread_binder(local.type.thread)
                 binders += bound.params
                 exist.append(inside)

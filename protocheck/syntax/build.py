@@ -531,7 +531,7 @@ class Builder:
         return n.OptionType(element, span=span)
 
     def named_type(self, span: Span, path: n.Path) -> n.NamedType:
-        if len(path) == 1 and path[0].text in ("counter", "completion"):
+        if len(path) == 1 and path[0].text == "counter":
             self.faults.append(not_yet_supported(path[0].text, span))
         return n.NamedType(path, span=span)
 

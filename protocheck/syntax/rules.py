@@ -405,7 +405,6 @@ LATER: Mapping[str, tuple[str, str]] = {
     "progress": ("liveness", "use `deadlock`, and `final` for threads that end"),
     "fair": ("fairness", "leave it out: it only matters for liveness"),
     "run": ("claims that say: this run leads to", "use `reachable`, or `expect ... violated`"),
-    "completion": ("completions", "use a `bool` and `await`"),
 }
 """Words of constructs that are planned: what each means, and what to write instead."""
 

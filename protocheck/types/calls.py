@@ -48,7 +48,7 @@ BUILTINS = {
     "test_and_set": BuiltIn("test_and_set(ref x)", 1, True),
     "test_and_clear": BuiltIn("test_and_clear(ref x)", 1, True),
 }
-LATER = {"live": "objects", "kick": "wait queues", "complete": "completions", "wake_up": "wait queues"}
+LATER = {"live": "objects"}
 
 
 def check_call(x: Exprs, node: n.Call, hint: ty.Type | None) -> t.Rhs:

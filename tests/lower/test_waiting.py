@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.lower.snippets import compiled, depth, depths
+from protocheck.lower import compile_system, instantiate
+from tests.lower.snippets import compiled, depth, depths, module
 
 
 def test_an_await_that_nobody_can_end_is_a_deadlock() -> None:
@@ -99,3 +100,23 @@ def test_halt_counts_everybody_as_done() -> None:
     text = "kernel k { state x : bool; thread a { halt; } thread b { await x; x = true; } } final f: k.x;"
     found = depths(compiled(text))
     assert (found["f"], found["deadlock"]) == (1, 0)
+
+
+def test_an_op_that_waits_idle_is_idle() -> None:
+    """`idle` counts where the wait is the first statement of an op, and `unless` with it."""
+    text = """kernel k {{ state x : bool; state y : bool; op get() {{ await x {}; x = false; }}
+        server s {{ loop {{ get(); }} }} thread t {{ y = true; }} }} final f: !k.x;"""
+    assert depths(compiled(text.format("")))["deadlock"] is not None
+    assert depths(compiled(text.format("idle")))["deadlock"] is None
+    assert depths(compiled(text.format("idle unless y")))["deadlock"] == 2
+
+
+def test_a_quantifier_over_a_thread_that_was_left_out_has_nothing_to_range_over() -> None:
+    """Also below the top of a claim, where the thread is not the claim's own binder."""
+    text = """kernel k { state x : bool; thread t { x = true; } thread u { x = false; } }
+        final every: forall z in k.u : k.x;  final some: exists z in k.u : k.x;
+        final none_of_them: (count z in k.u : true) == 0;  scenario s { without u;  expect others any; }"""
+    found_in = module(text)
+    found = depths(compile_system(found_in, instantiate(found_in, "s")))
+    assert (found["every"], found["none_of_them"]) == (None, None)
+    assert found["some"] is not None

@@ -67,7 +67,6 @@ _CONSTRUCTS = {
     "progress": "progress p: true;",
     "fair": "hypervisor k { proc f() { fair either { skip; } or { skip; } } }",
     "run": "run r { kvm.populate : a; } leads to deadlock;",
-    "completion": "hypervisor k { state c : completion; }",
 }
 
 
