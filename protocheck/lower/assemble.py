@@ -1223,7 +1223,7 @@ def _leaves(storage: Storage, value: Value) -> Iterator[tuple[Var, Expr]]:
 def _await_of(nodes: list[Node], action: Node) -> tuple[ops.Wait, Node] | None:
     """The ``await`` that a step begins with: its own, or the first statement of the op that it is."""
     node = action
-    while isinstance(node.op, ops.Begin | ops.Nop | ops.MustNotHold | ops.GuardCheck) and node.depth <= action.depth + 1:
+    while isinstance(node.op, ops.Begin | ops.Nop | ops.MustNotHold | ops.GuardCheck):
         node = nodes[node.succ[0]]
     return (node.op, node) if isinstance(node.op, ops.Wait) else None
 
