@@ -22,6 +22,7 @@ LAYERS = (
     "types",
     "lower",
     "engines.verdict",
+    "traces.lasso",
     "traces.replay",
     "findings",
     "traces",

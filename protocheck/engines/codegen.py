@@ -396,6 +396,17 @@ class Generator:
         assert callable(found)
         return found
 
+    def predicate(self, cond: Expr) -> Callable[..., object]:
+        """A function that says whether ``cond``, which has no parameters, is true in a packed state."""
+        truth = Phrases(self.layout, {}, {}).truth(unroll(cond))
+        return self.function("holds", ["def holds(s):", f"    return bool({truth})"])
+
+    def sum_of(self, parts: Sequence[tuple[Expr, int]]) -> Callable[..., object]:
+        """A function that adds up the numbers of those conditions that are true in a packed state."""
+        phrases = Phrases(self.layout, {}, {})
+        terms = " + ".join(f"({number} if {phrases.truth(unroll(cond))} else 0)" for cond, number in parts)
+        return self.function("sum_of", ["def sum_of(s):", f"    return {terms or '0'}"])
+
     def bind(self, value: object) -> str:
         """A name under which generated code finds ``value``."""
         name = f"k{next(self._fresh)}"

@@ -8,7 +8,16 @@ from typing import assert_never
 from protocheck.engines.verdict import Choice, Run
 from protocheck.ir.interp import Blocked, IllFormedError, NotEnabledError, State, begin, deadlock, holds, step
 from protocheck.ir.sorts import values_of
-from protocheck.ir.system import DeadlockTarget, PropertyTarget, System, Target
+from protocheck.ir.system import (
+    DeadlockTarget,
+    LiveTarget,
+    ProgressTarget,
+    PropertyTarget,
+    RecoverableTarget,
+    System,
+    Target,
+)
+from protocheck.traces.lasso import LassoFailedError, replay_lasso
 
 
 class ReplayFailed(Exception):  # noqa: N818 - the name reads as the verdict it is
@@ -21,16 +30,27 @@ class Replayed:
 
     ``states[0]`` is the initial state and ``states[i]`` the one after ``i`` moves; if the last move fails a fatal
     check, there is no state after it. ``failed[i]`` are the positions of the checks that fail in move ``i``.
-    ``blocked`` are the threads of the deadlock, if the target is one.
+    ``blocked`` are the threads of the deadlock, if the target is one. For an infinite run, the last state is the one in
+    which its loop begins, and ``since`` is the state from which on it is pending and never reaches.
     """
 
     states: tuple[State, ...]
     failed: tuple[tuple[int, ...], ...]
     blocked: tuple[Blocked, ...] = ()
+    since: int | None = None
 
 
-def replay(system: System, target: PropertyTarget, run: Run) -> Replayed:
-    """Walk along ``run`` and check that it ends in ``target``; :class:`ReplayFailed` says why if it does not."""
+def replay(system: System, target: PropertyTarget | LiveTarget, run: Run) -> Replayed:
+    """Walk along ``run`` and check that it ends in ``target``; :class:`ReplayFailed` says why if it does not.
+
+    An infinite run is judged by :func:`protocheck.traces.lasso.replay_lasso`.
+    """
+    if isinstance(target, ProgressTarget | RecoverableTarget):
+        try:
+            lasso = replay_lasso(system, target, run)
+        except LassoFailedError as problem:
+            raise ReplayFailed(str(problem)) from problem
+        return Replayed(lasso.states, lasso.failed, since=lasso.since)
     try:
         states = [begin(system, run.init)]
     except (NotEnabledError, IllFormedError) as problem:
