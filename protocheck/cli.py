@@ -537,6 +537,7 @@ class _Checked:
 
 def _answers(models: Sequence[ModelFile], request: _Request, jobs: int) -> Iterator[Report | _Fault]:
     """What is found out about each model, in order: its report, or why there is none."""
+    import protocheck.check  # noqa: F401  (once, before there are several processes)
     from protocheck.jobs import run_all
 
     try:

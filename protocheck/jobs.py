@@ -1,4 +1,4 @@
-"""Runs independent pieces of work, each in a process of its own; answers come in the order of the work.
+"""Runs independent pieces of work in several processes; answers come in the order of the work.
 
 Nothing is left behind: on Ctrl-C the workers are asked to say what they know and then ended; a worker whose parent is
 gone, however it went, ends itself.
@@ -107,54 +107,82 @@ def describe(error: BaseException) -> Failed:
 
 @dataclass
 class _Worker:
-    number: int
     process: Any
     pipe: Connection
+    number: int | None = None
+    """The piece that it works on, if any."""
 
 
 def _run_apart(work: Sequence[Work[T]], processes: int, tell: Callable[[int, str], None]) -> Iterator[Answer[T]]:
-    # NOTE(fork): the parent has no threads and has loaded no solver, so a fork is safe, and needs no pickled work.
+    # NOTE(fork): the parent has no threads and has asked no solver, so a fork is safe, and needs no pickled work.
     context: Any = multiprocessing.get_context("fork")
-    running: dict[int, _Worker] = {}
+    workers: list[_Worker] = []
     answers: dict[int, Answer[T]] = {}
     begun = given = 0
     deadline: float | None = None
     try:
         while given < len(work):
             try:
-                while deadline is None and begun < len(work) and len(running) < processes:
-                    running[begun] = _start(context, begun, work[begun])
+                while deadline is None and begun < len(work):
+                    idle = next((w for w in workers if w.number is None), None)
+                    if idle is None and len(workers) >= processes:
+                        break
+                    if idle is None:
+                        idle = _start(context, work, workers)
+                    idle.number = begun
                     begun += 1
-                _collect(running, answers, tell)
+                    _give(idle, workers, answers)
+                _collect(workers, answers, tell)
             except KeyboardInterrupt:
                 if deadline is not None:
                     raise
                 deadline = time.monotonic() + GRACE
-                for worker in running.values():
+                for worker in workers:
                     _signal(worker, signal.SIGINT)
-            if deadline is not None and (not running or time.monotonic() > deadline):
+            busy = any(w.number is not None for w in workers)
+            if deadline is not None and (not busy or time.monotonic() > deadline):
                 for number in range(given, len(work)):
                     answers.setdefault(number, Interrupted())
             while given in answers:
                 yield answers.pop(given)
                 given += 1
     finally:
-        for worker in running.values():
+        for worker in workers:
             _signal(worker, signal.SIGKILL)
-        for worker in running.values():
+        for worker in workers:
+            worker.pipe.close()
             worker.process.join()
 
 
-def _start(context: Any, number: int, piece: Work[T]) -> _Worker:
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(piece, theirs, os.getpid()), daemon=True)
-    process.start()
+def _start(context: Any, work: Sequence[Work[T]], workers: list[_Worker]) -> _Worker:
+    """One more worker, which is among ``workers`` from then on."""
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(work, theirs, os.getpid()), daemon=True)
+    _hold_interruption(True)
+    try:
+        process.start()
+    finally:
+        _hold_interruption(False)
     theirs.close()
-    return _Worker(number, process, ours)
+    workers.append(_Worker(process, ours))
+    return workers[-1]
 
 
-def _work(piece: Work[T], pipe: Connection, parent: int) -> None:
-    """What a worker does: the work, with words of progress, then the answer."""
+def _give(worker: _Worker, workers: list[_Worker], answers: dict[int, Answer[T]]) -> None:
+    """Tell ``worker`` which piece to do; if it is gone, that is the answer."""
+    try:
+        worker.pipe.send(worker.number)
+    except OSError:
+        _bury(worker, workers, answers)
+
+
+def _serve(work: Sequence[Work[T]], pipe: Connection, parent: int) -> None:
+    """What a worker does: piece by piece, each with words of progress and then the answer, until none comes any more.
+
+    One process does many pieces, so that what all of them need is loaded once. Ctrl-C ends the piece that is being
+    done; any later one is answered as interrupted.
+    """
+    _hold_interruption(True)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     last = 0.0
 
@@ -164,16 +192,27 @@ def _work(piece: Work[T], pipe: Connection, parent: int) -> None:
             last = now
             pipe.send(words)
 
-    try:
-        answer = _one(piece, tell)
-    except KeyboardInterrupt:
-        answer = Interrupted()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        pipe.send(answer)
-    except Exception as error:  # an answer that cannot be sent is a fault of ours and is said as one
-        pipe.send(Failed(type(error).__name__, f"the answer cannot be sent: {error}", ""))
-    pipe.close()
+    while True:
+        try:
+            number = pipe.recv()
+        except EOFError:
+            return
+        answer: Answer[T] = Interrupted()
+        try:
+            _hold_interruption(False)
+            answer = _one(work[number], tell)
+            _hold_interruption(True)
+        except KeyboardInterrupt:
+            _hold_interruption(True)
+        try:
+            pipe.send(answer)
+        except Exception as error:  # an answer that cannot be sent is a fault of ours and is said as one
+            pipe.send(Failed(type(error).__name__, f"the answer cannot be sent: {error}", ""))
+
+
+def _hold_interruption(hold: bool) -> None:
+    """Let Ctrl-C wait while what is sent or received must stay whole; when it need not, what waited comes through."""
+    signal.pthread_sigmask(signal.SIG_BLOCK if hold else signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _end_with(parent: int) -> None:
@@ -183,27 +222,35 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _collect(running: dict[int, _Worker], answers: dict[int, Answer[T]], tell: Callable[[int, str], None]) -> None:
+def _collect(workers: list[_Worker], answers: dict[int, Answer[T]], tell: Callable[[int, str], None]) -> None:
     """Read what the workers have sent; wait a moment if that is nothing."""
-    ready = wait([w.pipe for w in running.values()], timeout=0.1)
-    for worker in list(running.values()):
+    ready = wait([w.pipe for w in workers], timeout=0.1)
+    for worker in list(workers):
         if worker.pipe not in ready:
             continue
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
-            worker.process.join()
-            code = worker.process.exitcode or 0
-            message = Died(max(0, -code), max(0, code))
+            _bury(worker, workers, answers)
+            continue
         except Exception as error:  # an answer that cannot be read back is a fault of ours and is said as one
             message = Failed(type(error).__name__, f"the answer cannot be read: {error}", "")
+        assert worker.number is not None  # a worker without work is silent
         if isinstance(message, str):
             tell(worker.number, message)
             continue
         answers[worker.number] = message
-        del running[worker.number]
-        worker.pipe.close()
-        worker.process.join()
+        worker.number = None
+
+
+def _bury(worker: _Worker, workers: list[_Worker], answers: dict[int, Answer[T]]) -> None:
+    """``worker`` is gone: what it was doing has that for an answer, and it is among ``workers`` no more."""
+    worker.pipe.close()
+    worker.process.join()
+    code = worker.process.exitcode or 0
+    if worker.number is not None:
+        answers[worker.number] = Died(max(0, -code), max(0, code))
+    workers.remove(worker)
 
 
 def _signal(worker: _Worker, number: int) -> None:

@@ -84,6 +84,24 @@ def test_an_answer_that_cannot_be_sent_is_a_failure() -> None:
     assert first.message.startswith("the answer cannot be sent: ")
 
 
+def where(tell: Tell) -> int:
+    """Work that answers the process it is done in."""
+    return os.getpid()
+
+
+def test_a_process_does_many_pieces() -> None:
+    """Six pieces are done by no more than two processes, neither of them ours."""
+    answers = [a.value for a in run_all([where] * 6, 2, silent) if isinstance(a, Done)]
+    assert len(answers) == 6
+    assert len(set(answers)) <= 2
+    assert os.getpid() not in answers
+
+
+def test_a_worker_that_is_gone_is_replaced() -> None:
+    """Every piece ends its process; each of the others is still begun."""
+    assert list(run_all([leave] * 5, 2, silent)) == [Died(0, 5)] * 5
+
+
 SCRIPT = textwrap.dedent(
     """
     import sys, time, os
