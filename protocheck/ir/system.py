@@ -331,6 +331,8 @@ class RecoverableTarget:
 
 LiveTarget: TypeAlias = ProgressTarget | RecoverableTarget
 
+AnyTarget: TypeAlias = PropertyTarget | LiveTarget
+
 
 class Wish(Enum):
     """What a property wants of its target."""

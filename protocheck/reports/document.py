@@ -27,6 +27,7 @@ from protocheck.traces.trace import (
     Failure,
     InitialCell,
     LockAct,
+    Loop,
     Place,
     Step,
     Trace,
@@ -316,6 +317,10 @@ class _Node:
             raise _Malformed(f"has no `{name}`{f' at {self.at}' if self.at else ''}")
         return _Node(self.value[name], f"{self.at}.{name}".lstrip("."))
 
+    def has(self, name: str) -> bool:
+        """Whether an object has this entry, for those that not every object has."""
+        return isinstance(self.value, dict) and name in self.value
+
     def _not(self, what: str) -> _Malformed:
         return _Malformed(f"is no report: {self.at or 'it'} is not {what}")
 
@@ -520,6 +525,10 @@ def _run(n: _Node) -> RunOfReport:
             raise _Malformed(f"is no report: {n.at}.ending.deadlock names step {since}, which the run does not have")
     if not {thread for thread, _ in ending.cycle} <= {b.thread for b in blocked}:
         raise _Malformed(f"is no report: {n.at}.ending.cycle names a thread that is not in the deadlock")
+    if ending.loop is not None and (
+        ending.loop.end != len(trace.steps) or not 1 <= ending.loop.begin <= ending.loop.end + 1
+    ):
+        raise _Malformed(f"is no report: {n.at}.ending.loop does not fit the steps of the run")
     stands = n["stands"].all(lambda row: row.all(_stand))
     if len(stands) > len(trace.steps) + 1:
         raise _Malformed(f"is no report: {n.at}.stands has more states than the run")
@@ -573,7 +582,12 @@ def _ending(n: _Node) -> Ending:
         deadlock=DeadlockExplanation(members, ()) if members is not None else None,
         cycle=n["cycle"].all(_because),
         standing=n["standing"].all(lambda s: (s["thread"].text(), s["place"].opt(_place), s["what"].text())),
+        loop=_loop(n["loop"]) if n.has("loop") else None,
     )
+
+
+def _loop(n: _Node) -> Loop:
+    return Loop(n["begin"].number(), n["end"].number(), n["since"].number(), n["why"].text())
 
 
 def _blocked(n: _Node) -> Blocked:

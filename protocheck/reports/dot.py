@@ -42,6 +42,10 @@ def render(document: Document, runs: Sequence[Run]) -> str:
             title = f"{run.model.name}, {run.scenario.name}: {run.trace.ending.headline}"
             lines += _cluster(number, title, _waits(f"g{number}", run.trace))
             number += 1
+        if run.trace.ending.loop is not None:
+            title = f"{run.model.name}, {run.scenario.name}: {run.trace.ending.headline}"
+            lines += _cluster(number, title, _lasso(f"g{number}", run.trace))
+            number += 1
     return "\n".join([*lines, "}"]) + "\n"
 
 
@@ -108,6 +112,24 @@ def _edge_label(edge: GraphEdge) -> str:
         modes = f"{edge.held_mode or 'held'} then {edge.wanted_mode or 'wanted'}"
     where = f"line {edge.places[0].line}" if edge.places else ""
     return _label(edge.thread, ", ".join(x for x in (modes, where) if x), edge.status)
+
+
+def _lasso(key: str, trace: Trace) -> Iterator[str]:
+    """States as points in a row, steps between them; the last step of the loop leads back to where it begins."""
+    loop = trace.ending.loop
+    assert loop is not None
+    last = len(trace.steps)
+    closed = loop.begin <= loop.end
+    for n in range(last if closed else last + 1):
+        bad = ", color=red" if n >= loop.begin - 1 else ""
+        yield f'{key}_s{n} [label="{n}", shape=circle{bad}];'
+    for step in trace.steps:
+        end = loop.begin - 1 if closed and step.number == last else step.number
+        bad = ", color=red, fontcolor=red" if step.number >= loop.begin else ""
+        label = _label(step.thread, step.text)
+        yield f"{key}_s{step.number - 1} -> {key}_s{end} [label={label}{bad}];"
+    if not closed:
+        yield f'{key}_s{last} -> {key}_s{last} [label="nothing moves", color=red, fontcolor=red];'
 
 
 def _waits(key: str, trace: Trace) -> Iterator[str]:

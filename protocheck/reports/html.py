@@ -111,4 +111,7 @@ def _stand(stand: Stand) -> _Json:
 
 def _ending(ending: Ending, file: str) -> _Json:
     lines = layout_ending(ending, file, Style(width=10_000))
-    return {"headline": ending.headline, "lines": lines[1:]}
+    told: _Json = {"headline": ending.headline, "lines": lines[1:]}
+    if ending.loop is not None:
+        told["loop"] = {"begin": ending.loop.begin, "opening": ending.loop.opening, "closing": ending.loop.closing}
+    return told

@@ -66,6 +66,7 @@ def _trace(document: Document, run: Run) -> _Json:
             }
         )
     violation = run.verdict.outcome == "violated"
+    loop = trace.ending.loop
     return {
         "#meta": {
             "format": "ITF",
@@ -79,6 +80,8 @@ def _trace(document: Document, run: Run) -> _Json:
         "params": [],
         "vars": [*names, _ACTION, _PICKS],
         "states": shown,
+        # The states from here to the last one are repeated: each as it is after the step that is told with it.
+        **({"loop": min(loop.begin, loop.end)} if loop is not None else {}),
     }
 
 

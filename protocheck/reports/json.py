@@ -38,6 +38,7 @@ from protocheck.traces.standing import standings
 from protocheck.traces.trace import (
     Change,
     Ending,
+    Loop,
     Place,
     Step,
     Trace,
@@ -368,7 +369,12 @@ def _ending(ending: Ending) -> Json:
             {"thread": thread, "place": _place(place) if place is not None else None, "what": what}
             for thread, place, what in ending.standing
         ],
+        **({"loop": _loop(ending.loop)} if ending.loop is not None else {}),
     }
+
+
+def _loop(loop: Loop) -> Json:
+    return {"begin": loop.begin, "end": loop.end, "since": loop.since, "why": loop.why}
 
 
 def _blocked(blocked: Blocked) -> Json:

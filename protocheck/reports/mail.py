@@ -95,12 +95,17 @@ def columns(trace: Trace, width: int) -> Iterator[str]:
     for line in range(max((len(h) for h in heads), default=0)):
         yield _row("", [h[line : line + 1] for h in heads], 0, number, room)
     yield _row("", [["-" * min(room, max(5, *map(len, h)))] for h in heads], 0, number, room)
+    loop = trace.ending.loop
     for step in trace.steps:
+        if loop is not None and step.number == loop.begin:
+            yield f"+-> {loop.opening}"
         at = trace.threads.index(step.thread)
         # Nothing else stands in these rows, so a statement may reach half a column into its neighbour.
         edge = number + _GAP + at * (room + _GAP)
         for line, text in enumerate(statement(step, trace.threads, min(width - edge, room * 3 // 2))):
             yield f"{(_mark(step) if line == 0 else '').rjust(number)}{' ' * (edge - number)}{text}"
+    if loop is not None:
+        yield f"+-- {loop.closing}"
 
 
 def _mark(step: Step) -> str:
@@ -119,10 +124,15 @@ def _list(trace: Trace, width: int) -> Iterator[str]:
     yield ""
     number = len(str(len(trace.steps))) + 1
     cpu = len(f"CPU {len(trace.threads) - 1}")
+    loop = trace.ending.loop
     for step in trace.steps:
+        if loop is not None and step.number == loop.begin:
+            yield f"+-> {loop.opening}"
         lead = f"{_mark(step).rjust(number)}  {f'CPU {trace.threads.index(step.thread)}'.ljust(cpu)}  "
         for line, text in enumerate(statement(step, trace.threads, width - len(lead))):
             yield (lead if line == 0 else " " * len(lead)) + text
+    if loop is not None:
+        yield f"+-- {loop.closing}"
 
 
 def statement(step: Step, threads: Sequence[str], width: int) -> Iterator[str]:

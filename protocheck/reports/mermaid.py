@@ -47,11 +47,18 @@ def lines(run: Run) -> Iterator[str]:
     everyone = [*threads.values(), *locks.values()]
     if chosen and everyone:
         yield f"    Note over {_span(everyone)}: at the beginning{_BREAK}{_BREAK.join(map(_text, chosen))}"
+    loop = trace.ending.loop
     for step in trace.steps:
+        if loop is not None and step.number == loop.begin:
+            yield "    loop for ever"
         yield from _step(step, threads, locks)
+    if loop is not None and loop.begin <= loop.end:
+        yield "    end"
     if everyone:
         yield f"    Note over {_span(everyone)}: {_wrapped(trace.ending.headline, 60)}"
     ending = trace.ending
+    if loop is not None and everyone:
+        yield f"    Note over {_span(everyone)}: {_wrapped(loop.why, 60)}"
     if ending.deadlock is not None:
         for member in ending.deadlock.blocked:
             reasons = "; ".join(dict.fromkeys(f"{who} {why}" for who, why in member.for_whom))

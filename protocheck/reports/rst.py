@@ -68,11 +68,19 @@ def table(run: Run) -> Iterator[str]:
     if trace.threads:
         yield from _cells([_head(k, thread, room) for k, thread in enumerate(trace.threads)], room)
         yield between
-        groups = [list(steps) for _, steps in groupby(trace.steps, key=lambda s: s.thread)]
+        loop = trace.ending.loop
+        begin = loop.begin if loop is not None else 0
+        groups = [list(steps) for _, steps in groupby(trace.steps, key=lambda s: (s.thread, s.number >= begin))]
         for steps in groups:
+            if loop is not None and steps[0].number == begin:
+                yield from _full([f"From here on, {loop.opening}."], whole)
+                yield between
             lines = [x for s in steps for x in _numbered(trace, s.number, room - len(_INDENT))]
             at = trace.threads.index(steps[0].thread)
             yield from _cells([["::", "", *_literal(lines)] if k == at else [] for k in range(count)], room)
+            yield between
+        if loop is not None:
+            yield from _full([f"Then {loop.closing}."], whole)
             yield between
     ending = layout_ending(trace.ending, run.model.file, Style(width=max(whole - len(_INDENT), 40)))
     yield from _full(["::", "", *_literal([printable(x) for x in ending])], whole)

@@ -82,7 +82,10 @@ def _table(trace: Trace, file: str, columns: _Columns, style: Style, full: bool)
     )
     state = {c.name: c.value for c in trace.initial}
     calls: dict[str, tuple[Place, ...]] = {}
+    loop = trace.ending.loop
     for step in trace.steps:
+        if loop is not None and step.number == loop.begin:
+            yield _mark(f"+-> {loop.opening}", style)
         at = trace.threads.index(step.thread)
         cells = [[] for _ in trace.threads]
         cells[at] = _statement(step, calls.get(step.thread), file, columns.threads[at], full)
@@ -97,6 +100,13 @@ def _table(trace: Trace, file: str, columns: _Columns, style: Style, full: bool)
             state |= {c.name: c.after for c in step.changes if c.kind is not VarKind.LOCAL}
             state |= {_owned(c, step): c.after for c in step.changes if c.kind is VarKind.LOCAL}
             yield from _state(state, style)
+    if loop is not None:
+        yield _mark(f"+-- {loop.closing}", style)
+
+
+def _mark(text: str, style: Style) -> str:
+    """Where a loop begins or ends."""
+    return style.paint(text, Paint.BOLD)
 
 
 def _owned(change: Change, step: Step) -> str:
@@ -197,7 +207,11 @@ def _list(trace: Trace, file: str, style: Style, full: bool) -> Iterator[str]:
     state = {c.name: c.value for c in trace.initial}
     calls: dict[str, tuple[Place, ...]] = {}
     number_width = len(str(len(trace.steps))) + 2
+    loop = trace.ending.loop
     for step in trace.steps:
+        if loop is not None and step.number == loop.begin:
+            yield ""
+            yield _mark(f"+-> {loop.opening}", style)
         indent = " " * (number_width + 2)
         room = max(20, style.width - len(indent))
         if step.switch or step.number == 1:
@@ -213,6 +227,8 @@ def _list(trace: Trace, file: str, style: Style, full: bool) -> Iterator[str]:
             state |= {c.name: c.after for c in step.changes if c.kind is not VarKind.LOCAL}
             state |= {_owned(c, step): c.after for c in step.changes if c.kind is VarKind.LOCAL}
             yield from _state(state, style)
+    if loop is not None:
+        yield _mark(f"+-- {loop.closing}", style)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -235,6 +251,8 @@ def layout_ending(ending: Ending, file: str, style: Style) -> list[str]:
         lines += hang(lead, printable(fact.text) + since, style.width, 10)
     if ending.deadlock is not None:
         lines += _waiting(ending, file, style)
+    if ending.loop is not None:
+        lines += hang("  ", printable(ending.loop.why), style.width, 4)
     return lines
 
 

@@ -33,13 +33,16 @@ from protocheck.ir.system import (
     HELD_NONE,
     HELD_WRITE,
     Act,
+    AnyTarget,
     Check,
     DeadlockTarget,
+    FairKind,
     Lock,
     LockEvent,
     LockKind,
+    ProgressTarget,
     Property,
-    PropertyTarget,
+    RecoverableTarget,
     System,
     Target,
     Transition,
@@ -47,6 +50,7 @@ from protocheck.ir.system import (
 )
 from protocheck.source import Origin
 from protocheck.traces.explain import support
+from protocheck.traces.lasso import standing
 from protocheck.traces.replay import Replayed
 
 
@@ -127,12 +131,40 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Loop:
+    """How a run goes on for ever: steps ``begin`` to ``end`` again and again, or (``begin`` > ``end``) none at all.
+
+    From the state after step ``since`` on, what should come is due and never comes. ``why`` says in one sentence why
+    every thread has what it is owed although it never comes.
+    """
+
+    begin: int
+    end: int
+    since: int
+    why: str
+
+    @property
+    def opening(self) -> str:
+        """What stands before the first step of the loop."""
+        if self.begin > self.end:
+            return f"after step {self.end} nothing moves any more" if self.end else "nothing ever moves"
+        if self.begin == self.end:
+            return f"step {self.begin} is repeated for ever"
+        return f"steps {self.begin} to {self.end} are repeated for ever"
+
+    @property
+    def closing(self) -> str:
+        """What stands after its last step."""
+        return "nothing moves any more" if self.begin > self.end else f"back to step {self.begin}"
+
+
+@dataclass(frozen=True)
 class Ending:
     """Why the run was looked for, in the model's terms.
 
     ``headline`` is one sentence; ``claim`` the property's text; ``where`` the values for which it fails ("g = gfn0");
     ``facts`` the values that decide it; ``deadlock`` the threads that wait for one another, with ``cycle`` one closed
-    chain of them as (thread, why it waits for the next).
+    chain of them as (thread, why it waits for the next). ``loop`` tells, for a run without an end, how it goes on.
     """
 
     headline: str
@@ -143,6 +175,7 @@ class Ending:
     deadlock: DeadlockExplanation | None = None
     cycle: tuple[tuple[str, str], ...] = ()
     standing: tuple[tuple[str, Place | None, str], ...] = ()  # thread, place, text of what it waits at
+    loop: Loop | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +199,7 @@ class Trace:
     switches: int
 
 
-def trace_of(system: System, prop: Property, target: PropertyTarget, run: Run, replayed: Replayed) -> Trace:
+def trace_of(system: System, prop: Property, target: AnyTarget, run: Run, replayed: Replayed) -> Trace:
     """The run, told. ``target`` is what was reached: that of ``prop``, or another one that shows it."""
     words = Words(system)
     views = [words.view(s) for s in replayed.states]
@@ -522,7 +555,7 @@ def _short_names(system: System) -> dict[str, str]:
 def _ending(
     words: Words,
     prop: Property,
-    target: PropertyTarget,
+    target: AnyTarget,
     run: Run,
     replayed: Replayed,
     views: Sequence[_View],
@@ -533,6 +566,12 @@ def _ending(
             return _deadlock(words, prop, run, replayed)
         case Target():
             return _reached(words, prop, target, run, replayed, steps)
+        case ProgressTarget():
+            return _for_ever(words, prop, target, run, replayed)
+        case RecoverableTarget():
+            facts = words.facts(support(target.goal, replayed.states[-1], {}), replayed.states)
+            headline = f"{_after(len(run.moves))} there is no way any more to what {prop.name} asks for"
+            return Ending(headline, prop.claim, (), facts, places_of(prop.origin))
         case _:
             assert_never(target)
 
@@ -567,6 +606,61 @@ def _reached(
     }[prop.wish]
     facts = words.facts(support(case.cond, replayed.states[-1], env), replayed.states)
     return Ending(headline, prop.claim, _values(case.params, env), facts, places_of(prop.origin))
+
+
+def _for_ever(words: Words, prop: Property, target: ProgressTarget, run: Run, replayed: Replayed) -> Ending:
+    assert run.loop is not None
+    assert replayed.since is not None
+    env = {p.name: v for p, v in zip(target.params, run.rigid, strict=True)}
+    since = replayed.since
+    loop = Loop(run.loop + 1, len(run.moves), since, _why_fair(words, run, replayed.states))
+    facts = words.facts(support(target.pending, replayed.states[since], env), replayed.states[: since + 1])
+    return Ending(
+        f"{loop.opening}, and {prop.name} is not fulfilled",
+        prop.claim,
+        _values(target.params, env),
+        facts,
+        places_of(prop.origin),
+        loop=loop,
+    )
+
+
+_HOW = {
+    "steps": ("take steps in it", "takes steps in it"),
+    "rests": ("may rest where they are", "may rest where it is"),
+    "cannot": ("cannot always go on", "cannot always go on"),
+}
+
+
+def _why_fair(words: Words, run: Run, states: Sequence[State]) -> str:
+    """One sentence: why the loop of ``run`` gives every thread what it is owed."""
+    how: dict[Instance, str] = {}
+    never: dict[str, None] = {}
+    for fair, who, why in standing(words.system, run, states):
+        if fair.kind is FairKind.WEAK and not fair.trigger:
+            assert why is not None
+            # Of several demands the one that takes a step says most.
+            if how.get(who) != "steps":
+                how[who] = why
+        elif why == "cannot" and fair.kind is FairKind.STRONG:
+            never[words.instance(who)] = None
+    parts: list[str] = []
+    for word, (many, one) in _HOW.items():
+        names = [words.instance(who) for who, why in how.items() if why == word]
+        if names:
+            parts.append(f"{_listed(names)} {one if len(names) == 1 else many}")
+    still = run.loop == len(run.moves)
+    if still:
+        parts = [p.replace("cannot always go on", "cannot go on") for p in parts]
+    if never and not still:
+        parts.append(f"what {_listed(list(never))} would be granted in the end never becomes possible")
+    if not parts:
+        return "no thread is owed a step"
+    return f"{'standing still' if still else 'the loop'} is fair: {'; '.join(parts)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _after(steps: int) -> str:
