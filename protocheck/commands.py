@@ -36,11 +36,20 @@ def add_commands(commands: Subparsers) -> None:
     _add_sweep(commands)
     _add_simulate(commands)
     _add_certify(commands)
+    _add_doc(commands)
 
 
 def find_command(name: str) -> Command | None:
     """The command called ``name``, if it is one of this module."""
-    return {"info": _info, "compare": _compare, "certify": _certify, "sweep": _sweep, "simulate": _simulate}.get(name)
+    known: dict[str, Command] = {
+        "info": _info,
+        "compare": _compare,
+        "sweep": _sweep,
+        "simulate": _simulate,
+        "certify": _certify,
+        "doc": _doc,
+    }
+    return known.get(name)
 
 
 def _model(given: str) -> ModelFile:
@@ -230,6 +239,70 @@ def _certify(options: argparse.Namespace, style: Style) -> int:
     if contradicted(results):
         return OUR_FAULT
     return LIMIT if undecided(results) else OK
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# doc
+
+
+def _add_doc(commands: Subparsers) -> None:
+    doc = commands.add_parser(
+        "doc",
+        help="write what a model guarantees as a document",
+        description="Write a document per model: the protocol, its parties, locks and life cycles, what is guaranteed "
+        "and why, and what goes wrong without the accepted change.",
+        epilog="exit codes: 0 written (or current), 1 a document has drifted, 3 a verdict is open, 70 a fault of ours",
+        allow_abbrev=False,
+    )
+    doc.add_argument("models", nargs="+", metavar="MODEL", help="model files, or folders of them")
+    doc.add_argument("--to", choices=("md", "rst", "html"), default="md", help="Markdown (default), rst or html")
+    doc.add_argument("-o", "--output", metavar="DIR", help="write DIR/NAME.md instead of to standard output")
+    doc.add_argument("--check", action="store_true", help="write nothing; tell which documents in DIR have drifted")
+    doc.add_argument("-p", dest="settings", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    doc.add_argument("--timeout", metavar="S", help="give up on a scenario after S seconds")
+
+
+def _doc(options: argparse.Namespace, style: Style) -> int:
+    from pathlib import Path
+
+    from protocheck.describe import describe, write
+    from protocheck.types import load
+
+    if options.check and options.output is None:
+        raise UsageError(BAD_USAGE, "`--check` needs the folder of the documents", "add -o DIR")
+    models = find_models(options.models)
+    if len(models) > 1 and options.output is None:
+        raise UsageError(BAD_USAGE, f"{len(models)} models make {len(models)} documents", "name a folder with -o DIR")
+    settings, timeout = parse_settings(options.settings), _seconds(options.timeout)
+    modules = [load(m.path, m.shown) for m in models]
+    taken: dict[str, str] = {}
+    for model, module in zip(models, modules, strict=True):
+        if module.name in taken:
+            both = f"`{taken[module.name]}` and `{model.shown}`"
+            raise UsageError(BAD_USAGE, f"two models are called `{module.name}`: {both}", "write them into two folders")
+        taken[module.name] = model.shown
+    status, drifted = OK, False
+    for module in modules:
+        description = describe(module, settings, timeout)
+        text = write(description, options.to)
+        status = max(status, description.report.exit_status if description.report.exit_status != DIFFERS else OK)
+        if options.output is None:
+            print(text, end="")
+            continue
+        path = Path(options.output) / f"{module.name}.{options.to}"
+        try:
+            if options.check:
+                current = path.is_file() and path.read_text(encoding="utf-8") == text
+                if not current:
+                    drifted = True
+                    words = "has drifted" if path.is_file() else "is missing"
+                    print(f"{path.as_posix()} {words}: `protocheck doc {module.file.path} -o ...` writes it")
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise UsageError(BAD_VALUE, f"`--output {options.output}`: {error.strerror or error}") from error
+    return DIFFERS if drifted and status != OUR_FAULT else status
 
 
 # --------------------------------------------------------------------------------------------------------------------

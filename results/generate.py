@@ -1,8 +1,10 @@
-"""Writes what the shipped models say: a table in README.md, and under traces/ one run per violation that is expected;
-and models/README.md, one line per model.
+"""Writes what the shipped models say: a table in README.md, under traces/ one run per violation that is expected, under
+guarantees/ one document per model; and models/README.md, one line per model.
 
 ``python results/generate.py`` rewrites the files; with ``--check`` nothing is written, and the exit code is 1 where a
-file differs, is missing, or is left over. Nothing here depends on the machine or the time.
+file differs, is missing, or is left over. To find an invariant as small as it gets takes longer than all verdicts
+together, so ``--check`` leaves the section of the documents that tells it alone; ``--check --all`` compares that too.
+Nothing here depends on the machine or the time.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
-from protocheck.check import check_file  # noqa: E402
+from protocheck.describe import describe, write  # noqa: E402
 from protocheck.findings import Finding, Report, ScenarioReport, Violated, sentence  # noqa: E402
 from protocheck.jobs import Done, run_all  # noqa: E402
 from protocheck.reports.style import Style  # noqa: E402
@@ -46,10 +48,11 @@ what every scenario says stands in [results/README.md](../results/README.md). Th
 
 def main(arguments: list[str]) -> int:
     """Write the files, or compare them."""
-    made = dict(files())
-    old = set((HERE / "traces").glob("*.txt"))
+    why = "--check" not in arguments or "--all" in arguments
+    made = dict(files(why))
+    old = {*(HERE / "traces").glob("*.txt"), *(HERE / "guarantees").glob("*.md")}
     stale = sorted(p for p in old if p not in made)
-    differing = [p for p, text in made.items() if not p.is_file() or p.read_text(encoding="utf-8") != text]
+    differing = [p for p, text in made.items() if not p.is_file() or _compared(p, why) != text]
     if "--check" in arguments:
         for path in [*differing, *stale]:
             print(f"{path.relative_to(ROOT)} is not current; `make results` writes it")
@@ -59,24 +62,33 @@ def main(arguments: list[str]) -> int:
     for path, text in made.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    print(f"{len(made) - 2} runs and two tables written, {len(differing)} of them new or changed")
+    runs = sum(1 for p in made if p.suffix == ".txt")
+    print(f"{runs} runs, {len(made) - runs - 2} documents, two tables written, {len(differing)} of them new or changed")
     return 0
 
 
-def files() -> Iterator[tuple[Path, str]]:
+def _compared(path: Path, why: bool) -> str:
+    text = path.read_text(encoding="utf-8")
+    if why or path.parent.name != "guarantees":
+        return text
+    return re.sub(r"^## Why it holds\n.*?(?=^## )", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def files(why: bool) -> Iterator[tuple[Path, str]]:
     """Every generated file with its text."""
     models = sorted(p for p in (ROOT / "models").rglob("*.pchk") if "lib" not in p.relative_to(ROOT / "models").parts)
     os.chdir(ROOT)
-    work = [partial(_check, p.relative_to(ROOT)) for p in models]
+    work = [partial(_check, p.relative_to(ROOT), why) for p in models]
     lines = [HEAD]
     index: dict[str, list[str]] = {}
     for path, answer in zip(models, run_all(work, os.cpu_count() or 1, lambda _, __: None), strict=True):
         if not isinstance(answer, Done):
             print(f"{path.relative_to(ROOT)}: {answer}", file=sys.stderr)
             raise SystemExit(2)
-        report = answer.value
+        report, document = answer.value
         lines += _section(report)
         index.setdefault(path.parent.name, []).append(_line(report, path))
+        yield HERE / "guarantees" / f"{report.model}.md", document
         for scenario, finding in report.findings():
             if _told(finding):
                 yield HERE / "traces" / _file(report, scenario, finding), _run(report, scenario, finding)
@@ -108,8 +120,9 @@ def _line(report: Report, path: Path) -> str:
     return f"| {name} | {', '.join(broken) or 'none'} | {counts} | {_cell(best)} | {_cell(sources)} |"
 
 
-def _check(path: Path, _: object) -> Report:
-    return check_file(path)
+def _check(path: Path, why: bool, _: object) -> tuple[Report, str]:
+    description = describe(load(path), why=why)
+    return description.report, write(description, "md")
 
 
 def _told(finding: Finding) -> bool:
@@ -131,7 +144,7 @@ def _run(report: Report, scenario: ScenarioReport, finding: Finding) -> str:
 
 def _section(report: Report) -> Iterator[str]:
     yield f"## {report.model}\n"
-    yield f"[{report.file}](../{report.file})\n"
+    yield f"[{report.file}](../{report.file}), [what it guarantees](guarantees/{report.model}.md)\n"
     if report.doc:
         yield " ".join(report.doc.split()) + "\n"
     yield "| scenario | property | verdict | as expected |"

@@ -62,6 +62,32 @@ class Exploration:
         """Each visited state as the values of its cells, in the order in which they were found."""
         return (self._search.made.layout.unpack(s) for s in self._search.seen)
 
+    def beginnings(self) -> Iterator[tuple[int, ...]]:
+        """Each state in which a run may begin, as the values of its cells."""
+        return (self._search.made.layout.unpack(s) for _, s in self._search.made.initial())
+
+    def changes(self, variables: Sequence[str]) -> Iterator[tuple[int, tuple[int, ...], tuple[int, ...]]]:
+        """What steps out of visited states do to ``variables``: transition, values of all cells before and after.
+
+        A step that leaves them as they are is not told, and of those that change them in the same way only the first.
+        """
+        layout = self._search.made.layout
+        mask = 0
+        for name in variables:
+            fields = layout.fields[name]
+            for index in fields.indexes():
+                shift = fields.shift(index)
+                assert shift is not None
+                mask |= fields.mask << shift
+        known: set[tuple[int, State, State]] = set()
+        for state in self._search.seen:
+            for which, _, after in self._search.moves(state):
+                if after is not None and (state ^ after) & mask:
+                    change = (which, state & mask, after & mask)
+                    if change not in known:
+                        known.add(change)
+                        yield which, layout.unpack(state), layout.unpack(after)
+
 
 @dataclass(frozen=True)
 class Stuck:
