@@ -243,7 +243,7 @@ def _share(budget: Budget, part: int, of: int) -> Budget:
 
 def _target(system: System, names: Sequence[str]) -> PropertyTarget | None:
     """The union of what the properties ``names`` exclude; None if some property is not there. Of none: nothing."""
-    by_name = {p.name: p.target for p in system.properties}
+    by_name = {p.name: p.target for p in system.properties if isinstance(p.target, Target | DeadlockTarget)}
     if any(n not in by_name for n in names):
         return None
     if len(names) == 1:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from protocheck.any_size import AnySize, Claims, Settings, prove_any_size
 from protocheck.diagnostics import Diagnostic, Label, ModelError, Rule
-from protocheck.engines import auto, bmc, explore, ic3, kinduction
+from protocheck.engines import auto, bmc, explore, forever, ic3, kinduction
 from protocheck.engines.auto import SECONDS, Answered
 from protocheck.engines.certify import CertificateRejected, CertificateUndecided, Recheck, certify
 from protocheck.engines.lift import Refusal
@@ -53,7 +53,18 @@ from protocheck.findings import (
 from protocheck.findings import Unknown as UnknownOutcome
 from protocheck.ir.interp import Instance as ThreadInstance
 from protocheck.ir.interp import deadlock, mover, thread_of
-from protocheck.ir.system import DeadlockTarget, Property, PropertyTarget, System, Target, Wish
+from protocheck.ir.system import (
+    AnyTarget,
+    DeadlockTarget,
+    LiveTarget,
+    ProgressTarget,
+    Property,
+    PropertyTarget,
+    RecoverableTarget,
+    System,
+    Target,
+    Wish,
+)
 from protocheck.lower import Instance, compile_system, instantiate
 from protocheck.lower.instance import show_param
 from protocheck.properties import lock_order
@@ -197,7 +208,7 @@ def check_scenario(
 ) -> ScenarioReport:
     """Check one scenario (None: parameters as declared, all expected to hold); the rest as :func:`check_file`."""
     instance = instantiate(module, scenario, settings)
-    system = compile_system(module, instance)
+    system = compile_system(module, instance, also=tuple(properties))
     names = tuple(properties) or module.checks
     declared = module.scenarios[scenario] if scenario is not None else None
     expectations: tuple[Expectation, ...] = declared.expectations if declared is not None else ()
@@ -272,7 +283,7 @@ def check_system(
         questions.settle(DeadlockTarget(), Unreachable(Structural(lock_order.DEADLOCK_FREE), order.any_size))
     for p in chosen:
         claim = proved.get(p.name)
-        if isinstance(claim, AnySize):
+        if isinstance(claim, AnySize) and isinstance(p.target, Target | DeadlockTarget):
             questions.settle_any_size(p.target, claim)
     asked = [_asked(questions, p) for p in chosen]
     if order is not None and with_locks:
@@ -308,7 +319,7 @@ class _Questions:
     def __init__(self, system: System, seconds: float) -> None:
         self.system = system
         self.seconds = seconds
-        self.targets: dict[PropertyTarget, int] = {}
+        self.targets: dict[AnyTarget, int] = {}
         self.deadline: float | None = None
         self.needed: list[bool] = []
         self.shortest: list[bool] = []
@@ -327,7 +338,7 @@ class _Questions:
         self.settled[target] = claim.verdict
         self.any_size[target] = claim
 
-    def ask(self, target: PropertyTarget, *, needed: bool = True, shortest: bool = True) -> int:
+    def ask(self, target: AnyTarget, *, needed: bool = True, shortest: bool = True) -> int:
         """The number of the question; ``needed`` if something depends on it, ``shortest`` if its run's length does."""
         number = self.targets.setdefault(target, len(self.targets))
         if number == len(self.needed):
@@ -343,19 +354,32 @@ class _Questions:
         targets = list(self.targets)
         self.answers = []
         for target in targets:
-            settled = self.settled.get(target)
+            settled = self.settled.get(target) if isinstance(target, Target | DeadlockTarget) else _plain(target)
             if settled is None and isinstance(target, Target) and not target.cases:
                 settled = Unreachable(Structural("no statement of the model can do it"))
             how = "ic3" if isinstance(settled, Unreachable) and isinstance(settled.by, Invariant) else "static"
             self.answers.append(Answered(settled, how) if settled is not None else None)
-        open_ = [k for k, a in enumerate(self.answers) if a is None]
+        endless: dict[int, LiveTarget] = {}
+        ending: dict[int, PropertyTarget] = {}
+        for k, target in enumerate(targets):
+            if self.answers[k] is not None:
+                continue
+            if isinstance(target, Target | DeadlockTarget):
+                ending[k] = target
+            else:
+                endless[k] = target
+        if endless:
+            found = forever.answer(self.system, tuple(endless.values()), engine.name, budget)
+            for k, answer in zip(endless, found, strict=True):
+                self.answers[k] = answer
+        open_ = list(ending)
         if engine.name == auto.ENGINE.name:
             optional = [n for n, k in enumerate(open_) if not self.needed[k]]
             any_run = [n for n, k in enumerate(open_) if not self.shortest[k]]
-            found = auto.portfolio(self.system, [targets[k] for k in open_], budget, optional, any_run)
+            found = auto.portfolio(self.system, [ending[k] for k in open_], budget, optional, any_run)
         else:
             open_ = [k for k in open_ if self.needed[k]]
-            verdicts = engine.run(self.system, [targets[k] for k in open_], budget) if open_ else ()
+            verdicts = engine.run(self.system, [ending[k] for k in open_], budget) if open_ else ()
             found = tuple(Answered(v, engine.name) for v in verdicts)
         for k, answer in zip(open_, found, strict=True):
             self.answers[k] = answer
@@ -400,7 +424,7 @@ class _Questions:
         """The proof that the target is unreachable, if that is what was found."""
         verdict = self.verdict(number)
         target = list(self.targets)[number]
-        if not isinstance(verdict, Unreachable):
+        if not isinstance(verdict, Unreachable) or isinstance(target, ProgressTarget | RecoverableTarget):
             return None
         claim = self.any_size.get(target)
         return Proof(self.system, target, verdict) if claim is None else Proof(claim.system, claim.target, verdict)
@@ -412,6 +436,8 @@ class _Questions:
             target = list(self.targets)[a.target]
             if answer is None or not isinstance(answer.verdict, Unreachable):
                 continue
+            if isinstance(target, ProgressTarget | RecoverableTarget):
+                continue
             if isinstance(answer.verdict.by, Exhausted | Induction):
                 (verdict,) = ic3.run(self.system, [target], budget)
                 if isinstance(verdict, Unreachable):
@@ -422,6 +448,8 @@ class _Questions:
         if not isinstance(verdict, Unreachable) or not isinstance(verdict.by, Invariant | Induction):
             return False  # a search would have to be repeated, a static argument cannot be checked by a solver
         target = list(self.targets)[number]
+        if isinstance(target, ProgressTarget | RecoverableTarget):
+            return False
         claim = self.any_size.get(target)
         if claim is not None:
             return claim.rejected or True
@@ -479,7 +507,10 @@ def _outcome(questions: _Questions, asked: _Asked, verdict: Verdict, evidence: E
         case Reached(run, shortest):
             switches = _switches(questions.system, evidence)
             steps = len(run.moves)
-            return Found(steps, shortest, switches) if wanted else Violated(steps, shortest, switches)
+            if wanted:
+                return Found(steps, shortest, switches)
+            loop = None if run.loop is None else steps - run.loop
+            return Violated(steps, shortest, switches, loop)
         case Unreachable(by, any_size):
             fixed = _fixed(questions.system, any_size)
             rechecked = questions.rechecked(asked.target)
@@ -524,6 +555,8 @@ def _why_vacuous(prop: Property) -> str:
             return "no step changes what it speaks about"
         case "assertion":
             return "no run reaches the statement"
+        case "progress":
+            return "nothing is ever pending"
         case _:
             return "what it speaks about never happens"
 
@@ -590,6 +623,13 @@ def _stuck(
         after = plural(len(found.run.moves), "step")
         notes.append(f"stuck: {name} can never move again after a run of {after}, whatever the others do")
     return tuple(notes)
+
+
+def _plain(target: LiveTarget) -> Verdict | None:
+    """The verdict on a claim about endless runs that can be seen from the code alone."""
+    if isinstance(target, ProgressTarget) and any(not steps.members for steps in target.recurs):
+        return Unreachable(Structural("no statement of the model does what would have to be repeated"))
+    return None
 
 
 def _switches(system: System, evidence: Evidence | None) -> int:

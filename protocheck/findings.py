@@ -6,7 +6,7 @@ claim more than was shown. Nothing here knows an engine, a file format or a term
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias, assert_never
@@ -22,7 +22,7 @@ from protocheck.engines.verdict import (
     Unreachable,
     Verdict,
 )
-from protocheck.ir.system import PropertyTarget, System
+from protocheck.ir.system import AnyTarget, PropertyTarget, System
 from protocheck.source import Origin
 
 if TYPE_CHECKING:
@@ -39,13 +39,15 @@ class Holds:
     """The claim holds for every depth at these sizes; with ``any_size``, for any number of those scalarsets.
 
     ``fixed`` lists what stayed fixed when ``any_size`` is given ("2 slot"). ``rechecked`` says that the certificate
-    was checked again by code that shares nothing with the engine.
+    was checked again by code that shares nothing with the engine. ``assumed`` is the fairness that a claim about
+    endless runs takes for granted, each in words ("vcpu goes on when it can").
     """
 
     by: Certificate
     any_size: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     rechecked: bool = False
+    assumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,17 @@ class HoldsToDepth:
 
 @dataclass(frozen=True)
 class Violated:
-    """A run of ``steps`` steps violates the claim; ``shortest`` if no shorter one does. ``switches``: of context."""
+    """A run of ``steps`` steps violates the claim; ``shortest`` if no shorter one does. ``switches``: of context.
+
+    With ``loop`` the run has no end: the last ``loop`` of its steps are repeated for ever (0: it stands still).
+    ``excluded`` words the weakest assumption under which there is no such run ("" if it was not looked for).
+    """
 
     steps: int
     shortest: bool
     switches: int = 0
+    loop: int | None = None
+    excluded: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,12 +167,15 @@ def sentence(outcome: Outcome, instance: str = "") -> str:
     """
     at = f" at {instance}" if instance else ""
     match outcome:
-        case Holds(by, any_size, fixed, rechecked):
-            return f"holds{_scope(any_size, fixed, at)} ({_how(by, rechecked)})"
+        case Holds(by, any_size, fixed, rechecked, assumed):
+            fair = f", assuming that {_listed(assumed)}" if assumed else ""
+            return f"holds{_scope(any_size, fixed, at)} ({_how(by, rechecked)}){fair}"
         case HoldsToDepth(depth):
             return f"holds up to depth {depth:,}{at}"
-        case Violated(steps, shortest):
+        case Violated(steps, shortest, _, None):
             return f"violated in {plural(steps, 'step')}{_shortest(shortest)}{at}"
+        case Violated(steps, shortest, _, loop, excluded):
+            return f"violated {_for_ever(steps, loop or 0, shortest)}{at}" + (f"; {excluded}" if excluded else "")
         case Found(steps, shortest):
             return f"found in {plural(steps, 'step')}{_shortest(shortest)}{at}"
         case NeverFound(by, any_size, fixed, rechecked):
@@ -212,8 +223,18 @@ def _scope(any_size: tuple[str, ...], fixed: tuple[str, ...], at: str) -> str:
     if not any_size:
         return at
     stayed = f" with {', '.join(fixed)} fixed" if fixed else ""
-    names = " and ".join([*([", ".join(any_size[:-1])] if any_size[:-1] else []), any_size[-1]])
-    return f" for any number of {names}{stayed}"
+    return f" for any number of {_listed(any_size)}{stayed}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join([*([", ".join(parts[:-1])] if parts[:-1] else []), parts[-1]])
+
+
+def _for_ever(steps: int, loop: int, shortest: bool) -> str:
+    after = f"after {plural(steps - loop, 'step')}{'' if shortest else ' (a shorter way may exist)'}"
+    if not loop:
+        return f"by standing still for ever {after}"
+    return f"by a loop of {plural(loop, 'step')} {after}"
 
 
 def _shortest(shortest: bool) -> str:
@@ -229,7 +250,7 @@ class Evidence:
     """A run into ``target``, and what the interpreter made of it. Never built without a successful replay."""
 
     run: Run
-    target: PropertyTarget
+    target: AnyTarget
     replayed: Replayed = field(repr=False, compare=False)
 
 

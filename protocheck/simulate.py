@@ -11,7 +11,7 @@ from protocheck.engines.verdict import Run
 from protocheck.findings import Evidence
 from protocheck.ir.expr import TRUE
 from protocheck.ir.interp import State, begin, enabled, initial_choices, instances, step
-from protocheck.ir.system import Case, Choice, Property, PropertyTarget, System, Target, Wish
+from protocheck.ir.system import AnyTarget, Case, Choice, Property, System, Target, Wish
 from protocheck.traces.replay import Replayed, replay
 from protocheck.traces.standing import Stand, standings
 from protocheck.traces.trace import InitialCell, Step, Trace, places_of, trace_of
@@ -229,5 +229,5 @@ def _end(last: Choice | None) -> Choice:
     return Choice(0, last.values if last is not None else ())
 
 
-def _property(target: PropertyTarget) -> Property:
+def _property(target: AnyTarget) -> Property:
     return Property(NAME, NAME, "reachable", Wish.SOMETIMES, target, "a run taken by hand")

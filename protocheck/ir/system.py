@@ -350,7 +350,7 @@ class Property:
     family: str
     kind: str  # as the keyword that declares it: "invariant", "reachable", ...; "assertion" or "built-in" otherwise
     wish: Wish
-    target: PropertyTarget
+    target: AnyTarget
     claim: str
     speaks: Target | None = None
     origin: Origin | None = field(default=None, compare=False, repr=False)

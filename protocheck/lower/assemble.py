@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from itertools import product
@@ -51,7 +51,9 @@ from protocheck.ir.system import (
     Lock,
     LockEvent,
     LockKind,
+    ProgressTarget,
     Property,
+    RecoverableTarget,
     System,
     Target,
     ThreadClass,
@@ -63,6 +65,7 @@ from protocheck.ir.system import (
     Wish,
 )
 from protocheck.lower import nodes as ops
+from protocheck.lower import progress
 from protocheck.lower.evaluate import MODE_SORT, OLD, Evaluator, Names, Path, ThreadView, as_old, state_storages
 from protocheck.lower.flow import Mentions, init_flow, mentions, thread_flow
 from protocheck.lower.instance import Instance
@@ -118,6 +121,13 @@ class Reductions:
     merge: bool = True
 
 
+FOR_EVER = {
+    "livelock": "threads do not retry for ever while nobody gets anything done",
+    "starvation": "no thread is kept from going on for ever while others move",
+}
+"""The families about endless runs."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What depends on the model file only, not on the instance."""
@@ -136,12 +146,13 @@ def compile_system(
     instance: Instance,
     prepared: Prepared | None = None,
     reductions: Reductions = Reductions(),
+    also: Sequence[str] = (),
 ) -> System:
-    """The transition system of one instance.
+    """The transition system of one instance. ``also`` names families that are wanted though the model names them not.
 
     ModelError for what only shows in an instance (rules of :mod:`protocheck.lower.rules`).
     """
-    compiler = _Compiler(module, instance, prepared or prepare(module), reductions)
+    compiler = _Compiler(module, instance, prepared or prepare(module), reductions, also)
     try:
         return compiler.system()
     except RecursionError as error:
@@ -150,9 +161,15 @@ def compile_system(
 
 class _Compiler:
     def __init__(
-        self, module: t.CheckedModule, instance: Instance, prepared: Prepared, reductions: Reductions
+        self,
+        module: t.CheckedModule,
+        instance: Instance,
+        prepared: Prepared,
+        reductions: Reductions,
+        also: Sequence[str] = (),
     ) -> None:
         self.module = module
+        self.also = also
         self.instance = instance
         self.prepared = prepared
         self.reductions = reductions
@@ -505,8 +522,13 @@ class _Compiler:
             self.assumptions(),
         )
         self.check_beginning(system)
+        system = replace(system, fairness=progress.fairness(system, raws, self.compiled()))
         properties = tuple(_Properties(self, system, raws).all())
         return replace(system, properties=properties)
+
+    def compiled(self) -> progress.Compiled:
+        """What claims about endless runs need to know."""
+        return progress.Compiled(self.graphs, self.number, self.pc_is, self.running(), self.names)
 
     def finisher(self, name: str) -> _Finisher:
         return _Finisher(self, name)
@@ -1042,8 +1064,42 @@ class _Properties:
             found = found or name in self.c.fatal_in_init or name in self.c.broken_in_init
             if found or name in ("range", "lock_misuse"):
                 yield self.from_checks(name, "built-in", claim)
+        for name in self.judged():
+            find = progress.livelock if name == "livelock" else progress.starvation
+            live = find(self.s, self.raws, self.c.compiled())
+            yield Property(name, name, "built-in", Wish.NEVER, live, FOR_EVER[name])
         claim = "no threads wait for each other for ever"
         yield Property("deadlock", "deadlock", "built-in", Wish.NEVER, DeadlockTarget(), claim)
+
+    def judged(self) -> tuple[str, ...]:
+        """Which of the families about endless runs are: those that somebody names, all if the model claims progress."""
+        module = self.c.module
+        named = {*module.checks, *self.c.also}
+        named |= {e.target for s in module.scenarios.values() for e in s.expectations}
+        claimed = any(p.kind in ("progress", "recoverable") for p in module.properties)
+        return tuple(name for name in FOR_EVER if claimed or name in named)
+
+    def progress(
+        self, p: t.PropertyDecl, e: Evaluator, path: Path, params: tuple[Param, ...], there: Expr
+    ) -> Property:
+        """A claim of progress; ``path`` has its rigid names ``params``, which exist ``there``."""
+        origin = Origin(p.span)
+        if p.finishes:
+            over, speaks = progress.finishes(self.s, self.raws, self.c.compiled(), p.finishes)
+            words = f"every {p.finishes} finishes"
+            return Property(p.name, p.family, p.kind, Wish.NEVER, over, words, speaks, origin)
+        a = Activation(p.name, None)
+        where = there if p.where is None else and_(there, self.c.resolve(e.truth(p.where, a, path)))
+        pending = TRUE if p.pending is None else self.c.resolve(e.truth(p.pending, a, path))
+        reached = or_(self.c.resolve(e.truth(p.condition, a, path)), not_(self.c.running()))
+        target = ProgressTarget(params, where, pending, reached)
+        spoken = Target((Case(params, and_(where, pending)),)) if p.pending is not None or params else None
+        words = " ".join(p.condition.span.text.split())
+        if p.pending is not None:
+            words = " ".join(p.pending.span.text.split()) + " leads_to " + words
+        else:
+            words = "again and again " + words
+        return Property(p.name, p.family, p.kind, Wish.NEVER, target, words, spoken, origin)
 
     def from_checks(self, name: str, kind: str, claim: str) -> Property:
         cases, spoken = [], []
@@ -1090,6 +1146,9 @@ class _Properties:
         params = tuple(binders)
         text = " ".join(p.condition.span.text.split())
         origin = Origin(p.span)
+        if p.kind == "progress":
+            yield self.progress(p, e, path, params, there)
+            return
         if p.kind == "transition":
             target = self.transition(p, e, a, path, params, there)
             yield Property(p.name, p.family, p.kind, Wish.NEVER, target, text, None, origin)
@@ -1116,6 +1175,9 @@ class _Properties:
             case "reachable":
                 case = Case(params, and_(there, cond))
                 yield Property(p.name, p.family, p.kind, Wish.SOMETIMES, Target((case,)), text, None, origin)
+            case "recoverable":
+                goal = RecoverableTarget(or_(cond, not_(self.c.running())))
+                yield Property(p.name, p.family, p.kind, Wish.NEVER, goal, text, None, origin)
             case "weakness":
                 case = Case(params, and_(there, not_(cond)))
                 yield Property(p.name, p.family, p.kind, Wish.NOTED, Target((case,)), text, None, origin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TypeAlias, assert_never
 
 from protocheck.ir.expr import (
@@ -80,6 +81,27 @@ class ThreadInstance:
 Meaning: TypeAlias = Value | ThreadInstance
 
 
+class Way(Enum):
+    """What a way through the code may pass that claims about endless runs ask for."""
+
+    BRANCH = "branch"  # of the fork at node ``number``, the branch ``way``
+    AGAIN = "again"  # the `retry` at node ``number``
+    BACK = "back"  # the back edge at node ``number``
+    EXIT = "exit"  # out of loop ``number``, which has a `retry`
+    LEAVE = "leave"  # the end of the proc ``name``
+    END = "end"  # the end of the thread
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Something passed."""
+
+    what: Way
+    number: int = 0
+    way: int = 0
+    name: str = ""
+
+
 @dataclass
 class Path:
     """What one way through the code has gathered so far. Expressions speak of the state before the step."""
@@ -98,6 +120,7 @@ class Path:
     turns: dict[int, int] = field(default_factory=dict)  # of loops over members that run within the step
     bound: tuple[Param, ...] = ()  # names bound around the expression that is being evaluated
     visits: int = 0
+    passed: tuple[Passed, ...] = ()
 
     def copy(self) -> Path:
         return Path(
@@ -115,6 +138,7 @@ class Path:
             dict(self.turns),
             self.bound,
             self.visits,
+            self.passed,
         )
 
     def expressions(self) -> Iterator[Expr]:

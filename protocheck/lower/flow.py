@@ -106,6 +106,7 @@ class Mentions:
     states: frozenset[str]
     labels: frozenset[str]
     regions: frozenset[str]
+    procs: frozenset[str] = frozenset()  # of which some claim says that they finish
 
 
 def mentions(module: t.CheckedModule) -> Mentions:
@@ -131,10 +132,13 @@ def mentions(module: t.CheckedModule) -> Mentions:
             visit(child)
 
     for p in module.properties:
-        visit(p.condition)
+        for e in (p.condition, p.pending, p.where):
+            if e is not None:
+                visit(e)
     for s in module.scenarios.values():
         labels.update(x.label for x in s.expectations if x.label)
-    return Mentions(frozenset(states), frozenset(labels), frozenset(regions))
+    procs = frozenset(p.finishes for p in module.properties if p.finishes)
+    return Mentions(frozenset(states), frozenset(labels), frozenset(regions), procs)
 
 
 def thread_flow(
@@ -189,6 +193,7 @@ class _Builder:
         self.labels: tuple[str, ...] = ()
         self.regions: tuple[str, ...] = ()
         self.crossing = ""
+        self.inside: tuple[str, ...] = ()
         self.touches: set[int] = set()
         self.slot_of: dict[int, Slot] = {}
         self.names: dict[str, int] = {}
@@ -241,6 +246,7 @@ class _Builder:
             self.crossing,
             self.stmt_span or span,
             [-1] * ways,
+            self.inside,
         )
         self.labels = ()
         self.graph.nodes.append(node)
@@ -587,14 +593,14 @@ class _Builder:
                 loop = self.loops[-1]
                 self.unwind(loop.withs, a, s.span)
                 self.check_loop_held(loop)
-                again = self.emit(Again(loop.number), a, s.span)
+                again = self.emit(Again(loop.number, s.fair), a, s.span)
                 assert loop.head is not None
                 again.succ[0] = loop.head.number
                 self.dead()
             case t.Return(value):
                 self.return_(value, a, s.span)
-            case t.Either(branches):
-                self.emit(Fork(), a, s.span, len(branches))
+            case t.Either(branches, fair):
+                self.emit(Fork(fair), a, s.span, len(branches))
                 edges = self.pending
                 self.fork_join([([e], b) for e, b in zip(edges, branches, strict=True)], a)
             case t.Atomic(body):
@@ -1156,8 +1162,12 @@ class _Builder:
         outer_span = self.stmt_span
         self.stmt_span = None
         inner = Activation(call.routine, a.at(call.span))
+        begun = self.inside
         pairs = zip(routine.params, call.args, strict=True)
         args = [self.lasting_place(x, a) if p.ref else self.pure(x, a) for p, x in pairs]
+        if call.routine in self.mentioned.procs and self.depth == 0:
+            self.emit(Mark(), a, call.span)  # here it has not begun yet
+            self.inside = (*begun, call.routine)
         for param, arg in zip(routine.params, args, strict=True):
             self.pass_argument(param, arg, a, inner)
         if result is not None and result.number not in a.bindings:
@@ -1189,6 +1199,7 @@ class _Builder:
         if is_op:
             self.depth -= 1
         self.crossing = crossing
+        self.inside = begun
         self.stmt_span = outer_span
         if self.alive:
             self.emit(End() if is_op else Nop(), a, call.span)

@@ -110,7 +110,9 @@ class Branch:
 
 @dataclass(frozen=True)
 class Fork:
-    """``either``: one successor per branch, a choice."""
+    """``either``: one successor per branch, a choice; ``fair`` as written."""
+
+    fair: bool = False
 
 
 @dataclass(frozen=True)
@@ -277,9 +279,10 @@ class Back:
 
 @dataclass(frozen=True)
 class Again:
-    """``retry`` in loop ``loop``: a back edge that waits for a change of what the turn read."""
+    """``retry`` in loop ``loop``: a back edge that waits for a change of what the turn read; ``fair`` as written."""
 
     loop: int
+    fair: bool = False
 
 
 @dataclass(frozen=True)
@@ -365,6 +368,7 @@ class Node:
     crossing: str  # "kvm.set_attributes": the routine of another actor that contains it
     span: Span  # of the whole statement, for its text
     succ: list[int] = field(default_factory=list)
+    inside: tuple[str, ...] = ()  # procs that a progress claim names and that are being executed
 
 
 @dataclass(eq=False)

@@ -42,7 +42,7 @@ from protocheck.ir.expr import (
 from protocheck.ir.sorts import BOOL, ScalarSort, Sort, size_of, values_of
 from protocheck.ir.system import HELD_NONE, HELD_READ, HELD_WRITE, Act, LockEvent, LockKind
 from protocheck.lower import nodes as ops
-from protocheck.lower.evaluate import Evaluator, Path, ThreadInstance, decided
+from protocheck.lower.evaluate import Evaluator, Passed, Path, ThreadInstance, Way, decided
 from protocheck.lower.nodes import Activation, Alias, Graph, Node, Slot, is_choice, is_step
 from protocheck.lower.rules import CHOICE_OF_SET, ENDLESS_STEP, ORDER_OF_MEMBERS, STEP_TOO_LARGE, TOO_MANY_PATHS
 from protocheck.lower.turns import independent
@@ -332,12 +332,31 @@ class Stepper:
                 if any(g == FALSE for g in new.guard):
                     continue
                 limit(new.expressions(), node.origin)
+                at = target.node if isinstance(target, Key) else target
+                self.pass_by(new, node, self.graph.nodes[at] if at != END.node else None)
                 now = acted or begins
                 by = node if begins else action
                 if isinstance(target, Key):
                     yield RawTransition(key, target, new, by or node)
                 else:
                     stack.append((new, target, now, by))
+
+    def pass_by(self, p: Path, node: Node, then: Node | None) -> None:
+        """Note what ``p`` leaves or repeats where it goes from ``node`` to ``then`` (None: to no other node)."""
+        new: list[Passed] = []
+        match node.op:
+            case ops.Again():
+                new.append(Passed(Way.AGAIN, node.number))
+            case ops.Back():
+                new.append(Passed(Way.BACK, node.number))
+            case _:
+                pass
+        if then is None:
+            new.append(Passed(Way.END))
+        new += [Passed(Way.EXIT, n) for n in _inside(node) if then is None or n not in _inside(then)]
+        new += [Passed(Way.LEAVE, name=name) for name in node.inside if then is None or name not in then.inside]
+        if new:
+            p.passed = (*p.passed, *new)
 
     def stops(self, node: Node) -> bool:
         """Whether a path that has done its step ends before ``node``."""
@@ -362,6 +381,7 @@ class Stepper:
                 yield RawTransition(key, Key(node.number), stay, action)
         gone = path.copy()
         if self.assume(gone, not_(left), node):
+            self.pass_by(gone, node, self.graph.nodes[node.succ[1]])
             stack.append((gone, node.succ[1], True, action))
 
     # -- conditions
@@ -797,6 +817,7 @@ class Stepper:
                     if n > 0:
                         branch.calm = False
                     branch.notes = (*branch.notes, f"branch {n + 1} of either")
+                    branch.passed = (*branch.passed, Passed(Way.BRANCH, node.number, n))
                     yield branch, target
             case ops.Pick():
                 yield from self.pick(p, op, node)
@@ -908,7 +929,7 @@ class Stepper:
                 yield p, node.succ[0]
             case ops.Back():
                 yield p, node.succ[0]
-            case ops.Again(loop):
+            case ops.Again(loop, _):
                 self.loops = ()
                 worked = scalar(load(self.impure(loop), self.own, p.store))
                 cond = or_(worked, self.retry_marker(loop))
@@ -1387,6 +1408,11 @@ class Stepper:
 
 
 _RESULT = 0  # the number under which a routine's result is kept while it is executed
+
+
+def _inside(node: Node) -> tuple[int, ...]:
+    """The loops with a ``retry`` of whose turns ``node`` is part."""
+    return (*node.loops, node.op.loop) if isinstance(node.op, ops.Head) else node.loops
 
 
 def _before(x: tuple[Expr, ...], y: tuple[Expr, ...]) -> Expr:

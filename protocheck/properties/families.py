@@ -21,6 +21,8 @@ class Family:
 BUILT_IN = (
     Family(LOCK_ORDER, "locks are taken in an order that cannot deadlock"),
     Family("deadlock", "no set of threads waits for itself for ever"),
+    Family("livelock", "threads do not retry for ever while nobody gets anything done"),
+    Family("starvation", "no thread is kept from going on for ever while others move"),
     Family("lock_misuse", "locks are released by who holds them, and nobody ends or sleeps with the wrong one"),
     Family("range", "no store, argument or index leaves the range of its type"),
     Family("null_deref", "nothing is taken out of an optional value that is none"),

@@ -416,6 +416,39 @@ class Builder:
     ) -> n.Reachable:
         return n.Reachable(name, None, scenarios, condition, span=span, doc=self._doc(span))
 
+    def progress(
+        self,
+        span: Span,
+        name: n.Ident,
+        family: n.Ident | None,
+        first: n.Expr,
+        then: n.Expr | None,
+        rigid: tuple[tuple[n.Binder, ...], n.Expr | None] | None,
+    ) -> n.Progress:
+        pending, reached = (None, first) if then is None else (first, then)
+        binders, where = rigid if rigid is not None else ((), None)
+        return n.Progress(name, family, pending, reached, binders, where, span=span, doc=self._doc(span))
+
+    def rigid(
+        self, span: Span, binders: tuple[n.Binder, ...], where: n.Expr | None
+    ) -> tuple[tuple[n.Binder, ...], n.Expr | None]:
+        return binders, where
+
+    def progress_finishes(
+        self, span: Span, name: n.Ident, family: n.Ident | None, routine: n.Path
+    ) -> n.Finishing:
+        return n.Finishing(name, family, routine, span=span, doc=self._doc(span))
+
+    def finishing(self, span: Span, routine: n.Path) -> n.Finishing:
+        at = Span(span.file, routine[0].span.start, routine[-1].span.end)
+        name = n.Ident(".".join(part.text for part in routine), span=at)
+        return n.Finishing(name, None, routine, span=span, doc=self._doc(span))
+
+    def recoverable(
+        self, span: Span, name: n.Ident, family: n.Ident | None, condition: n.Expr
+    ) -> n.Recoverable:
+        return n.Recoverable(name, family, condition, span=span, doc=self._doc(span))
+
     # ----------------------------------------------------------------------------------------- scenarios, checks
 
     def scenario(self, span: Span, name: n.Ident, *items: n.ScenarioItem) -> n.Scenario:
@@ -788,8 +821,14 @@ class Builder:
     def retry(self, span: Span) -> n.Retry:
         return n.Retry(span=span)
 
+    def fair_retry(self, span: Span) -> n.Retry:
+        return n.Retry(True, span=span)
+
     def either(self, span: Span, *branches: n.Block) -> n.Either:
         return n.Either(branches, span=span)
+
+    def fair_either(self, span: Span, *branches: n.Block) -> n.Either:
+        return n.Either(branches, True, span=span)
 
     def atomic(self, span: Span, body: n.Block) -> n.Atomic:
         return n.Atomic(body, span=span)

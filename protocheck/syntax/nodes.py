@@ -484,14 +484,17 @@ class Return(Node):
 
 @dataclass(frozen=True)
 class Retry(Node):
-    """``retry;``"""
+    """``retry;``, ``fair retry;``"""
+
+    fair: bool = False
 
 
 @dataclass(frozen=True)
 class Either(Node):
-    """``either { } or { }``; at least two branches."""
+    """``either { } or { }``, ``fair either { } or { }``; at least two branches."""
 
     branches: tuple[Block, ...]
+    fair: bool = False
 
 
 @dataclass(frozen=True)
@@ -929,6 +932,36 @@ class Reachable(Decl):
 
 
 @dataclass(frozen=True)
+class Progress(Decl):
+    """``progress NAME as family: pending leads_to reached for x in T where e;``; ``pending`` may be left out."""
+
+    name: Ident
+    family: Ident | None
+    pending: Expr | None
+    reached: Expr
+    binders: tuple[Binder, ...]
+    where: Expr | None
+
+
+@dataclass(frozen=True)
+class Finishing(Decl):
+    """``progress NAME as family: every routine finishes;``; without ``progress`` its name is that of the routine."""
+
+    name: Ident
+    family: Ident | None
+    routine: Path
+
+
+@dataclass(frozen=True)
+class Recoverable(Decl):
+    """``recoverable NAME as family: e;``"""
+
+    name: Ident
+    family: Ident | None
+    condition: Expr
+
+
+@dataclass(frozen=True)
 class VariantDecl(Decl):
     """``variant hoisted of proc kvm.populate_page(g : gfn) { }``: ``target`` is the path, ``decl.name`` its end."""
 
@@ -1145,7 +1178,9 @@ Guard: TypeAlias = GuardedBy | GuardedByAccess | RacyState
 
 ScenarioItem: TypeAlias = WithVariants | SetParam | Without | Expect
 
-Property: TypeAlias = Invariant | TransitionProp | Final | Weakness | Reachable
+Property: TypeAlias = (
+    Invariant | TransitionProp | Final | Weakness | Reachable | Progress | Finishing | Recoverable
+)
 
 ActorMember: TypeAlias = (
     StateDecl | LockDecl | RoutineDecl | FnDecl | ThreadDecl | VariantDecl | ConstDecl | TypeDecl | Init | Property

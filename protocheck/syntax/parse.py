@@ -268,6 +268,7 @@ _ROLES = frozenset({"HYPERVISOR", "GUEST", "FIRMWARE", "USERSPACE", "HARDWARE", 
 _MEMBERS = frozenset(
     {"TYPE", "CONST", "PUB", "GHOST", "STATE", "LOCK", "OP", "PROC", "FN", "THREAD", "SERVER", "ENVIRONMENT", "VARIANT"}
     | {"INIT", "ALWAYS", "INVARIANT", "TRANSITION", "FINAL", "REACHABLE", "WEAKNESS"}
+    | {"PROGRESS", "RECOVERABLE", "EVERY"}
 )
 _ITEMS = _MEMBERS | _ROLES | frozenset(
     {"PROTOCOL", "MODULE", "SOURCE", "IMPORT", "PARAM", "REQUIRE", "ORDER", "NEST", "ACTOR", "ADVERSARY", "SCENARIO"}
@@ -693,7 +694,10 @@ def _hint(misfit: _Misfit, accepted: set[str]) -> str:
     return ""
 
 
-_SOFT = _ROLES | {"READ", "WRITE", "IDLE", "DOWN", "SET", "SNAPSHOT", "SRCU", "MOST", "CALLS", "STEPS", "STEP"}
+_CLAIM_WORDS = frozenset({"PROGRESS", "RECOVERABLE", "LEADS_TO", "FINISHES", "FAIR"})
+_SOFT = _ROLES | _CLAIM_WORDS | {
+    "READ", "WRITE", "IDLE", "DOWN", "SET", "SNAPSHOT", "SRCU", "MOST", "CALLS", "STEPS", "STEP"
+}  # fmt: skip
 _NAMES = frozenset(_SOFT | {"NAME"})
 _QUANTIFIERS = frozenset({"FORALL", "EXISTS", "COUNT"})
 _COMPARISONS = frozenset({"EQEQ", "BANGEQ", "LT", "LE", "GT", "GE", "IN"})

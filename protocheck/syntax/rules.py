@@ -400,10 +400,7 @@ LATER: Mapping[str, tuple[str, str]] = {
     "interrupt": ("interrupt handlers", "write an `environment` that runs the handler"),
     "irq_off": ("disabled interrupts", "leave the interrupt handler out of the model"),
     "preempt_off": ("disabled preemption", "leave it out"),
-    "recoverable": ("properties that say: from everywhere, some run leads to", "use `reachable`"),
     "counter": ("counters with a window", "use `version`, or a range"),
-    "progress": ("liveness", "use `deadlock`, and `final` for threads that end"),
-    "fair": ("fairness", "leave it out: it only matters for liveness"),
     "run": ("claims that say: this run leads to", "use `reachable`, or `expect ... violated`"),
 }
 """Words of constructs that are planned: what each means, and what to write instead."""

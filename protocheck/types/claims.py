@@ -16,7 +16,7 @@ from protocheck.types import types as ty
 from protocheck.types.declare import Declared
 from protocheck.types.expr_check import Exprs
 from protocheck.types.report import did_you_mean, listing
-from protocheck.types.scope import Home, ParamSymbol, ThreadSymbol, World, kind_of, show
+from protocheck.types.scope import Home, ParamSymbol, RoutineSymbol, ThreadSymbol, World, kind_of, show
 from protocheck.types.type_check import Types
 from protocheck.types.walk import statements
 
@@ -25,13 +25,14 @@ LATER: Mapping[str, tuple[str, str]] = {
     "use_after_free": ("a family of claims about objects", "write an `assert` where a place is used"),
     "double_free": ("a family of claims about objects", "write an `assert` where a place is given back"),
     "stuck": ("a family of claims about liveness", "use `deadlock`, and `final` for threads that end"),
-    "progress": ("a family of claims about liveness", "use `deadlock`, and `final` for threads that end"),
 }
 """Families of claims that are planned."""
 
 BOOL = ty.BoolType()
 
-FAMILIES = ("lock_order", "deadlock", "lock_misuse", "range", "null_deref", "bug", "assertion")
+FAMILIES = (
+    "lock_order", "deadlock", "livelock", "starvation", "lock_misuse", "range", "null_deref", "bug", "assertion",
+)  # fmt: skip
 """The families that every model has; all others come from tags and properties."""
 
 PROPERTY_KINDS = {
@@ -39,6 +40,9 @@ PROPERTY_KINDS = {
     n.Final: "final",
     n.Weakness: "weakness",
     n.Reachable: "reachable",
+    n.Progress: "progress",
+    n.Finishing: "progress",
+    n.Recoverable: "recoverable",
 }
 
 
@@ -84,6 +88,10 @@ def _property(world: World, types: Types, node: n.Property, home: Home) -> t.Pro
     kind = _kind(node)
     x = Exprs(world, types, home, "property", kind)
     x.no_call = "in a property"
+    if isinstance(node, n.Progress):
+        return _progress(x, node, home)
+    if isinstance(node, n.Finishing):
+        return _finishing(x, node, home)
     when = None
     scenarios: tuple[str, ...] = ()
     family = ""
@@ -105,11 +113,62 @@ def _property(world: World, types: Types, node: n.Property, home: Home) -> t.Pro
     )  # fmt: skip
 
 
+def _progress(x: Exprs, node: n.Progress, home: Home) -> t.PropertyDecl:
+    """``pending leads_to reached``: both are conditions of their own, below the same rigid names."""
+    true: t.Expr = t.Const(value=1, type=BOOL, span=node.reached.span)
+    pending: t.Expr | None
+    binders: tuple[t.Local, ...] = ()
+    where: t.Expr | None = None
+    if node.binders:
+        # Rigid names are bound as by a `forall` over `pending implies reached`. What `pending` shows about them stays
+        # true, since they never change; nothing narrows shared state.
+        before = node.pending if node.pending is not None else n.BoolLit(True, span=node.reached.span)
+        both = n.Binary("implies", before, node.reached, span=node.span)
+        whole = x.quantified(n.Quantified("forall", node.binders, node.where, both, span=node.span))
+        if not isinstance(whole, t.Quantified) or not isinstance(whole.body, t.Apply) or len(whole.body.args) != 2:
+            pending, reached = None, true
+        else:
+            binders, where = whole.binders, whole.where
+            pending, reached = whole.body.args
+    else:
+        pending = None if node.pending is None else x.condition(node.pending)
+        reached = x.condition(node.reached)
+    family = "" if node.family is None else node.family.text
+    return t.PropertyDecl(
+        name=home.prefix + node.name.text, kind="progress", family=family or "progress", binders=binders,
+        condition=reached, when=None, scenarios=(), span=node.name.span, doc=node.doc,
+        pending=None if node.pending is None else pending, where=where,
+    )  # fmt: skip
+
+
+def _finishing(x: Exprs, node: n.Finishing, home: Home) -> t.PropertyDecl:
+    """``every PROC finishes``."""
+    at = Span(node.span.file, node.routine[0].span.start, node.routine[-1].span.end)
+    symbol = x.types.path(node.routine, home, "proc")
+    name = ""
+    if isinstance(symbol, RoutineSymbol) and symbol.kind == "proc" and not symbol.ghost:
+        name = symbol.name
+    elif symbol is not None:
+        what = f"a ghost {symbol.kind}" if isinstance(symbol, RoutineSymbol) and symbol.ghost else kind_of(symbol)
+        x.error(
+            rules.FINISHES_AT_ONCE, f"`{at.text}` is {what}: only a `proc` takes time", at, "",
+            [x.world.declared(symbol)], "name a proc, or write `progress NAME: p leads_to q;`",
+        )  # fmt: skip
+    family = "" if node.family is None else node.family.text
+    return t.PropertyDecl(
+        name=home.prefix + node.name.text, kind="progress", family=family or "progress", binders=(),
+        condition=t.Const(value=1, type=BOOL, span=at), when=None, scenarios=(), span=node.name.span, doc=node.doc,
+        finishes=name,
+    )  # fmt: skip
+
+
 def _kind(node: n.Property) -> str:
     match node:
         case n.Invariant():
             return "always invariant" if node.always else "invariant"
         case n.TransitionProp() | n.Final() | n.Weakness() | n.Reachable():
+            return PROPERTY_KINDS[type(node)]
+        case n.Progress() | n.Finishing() | n.Recoverable():
             return PROPERTY_KINDS[type(node)]
         case _:
             assert_never(node)

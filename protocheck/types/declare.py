@@ -167,6 +167,8 @@ class _Declarer:
                 self.out.inits.append((item, home))
             case n.Invariant() | n.TransitionProp() | n.Final() | n.Weakness() | n.Reachable():
                 self.out.properties.append((item, home))
+            case n.Progress() | n.Finishing() | n.Recoverable():
+                self.out.properties.append((item, home))
             case _:
                 assert_never(item)
 

@@ -1373,6 +1373,40 @@ invariant early: at(kvm.main, set) implies !kvm.on;
 """,
 )
 
+FINISHES_AT_ONCE = _rule(
+    "finishes-at-once",
+    "`every ... finishes` of something that is no proc.",
+    """
+`every kvm.fault finishes;` claims that whoever has begun the proc leaves it some time. An op is over in the step in
+which it begins, a `fn` and ghost code take no step at all, and of a thread one claims `finished(t)`.
+""",
+    """
+hypervisor kvm { state n : 0..1; pub op put() { n = 0; } thread main { put(); } }
+every kvm.put finishes;
+""",
+    """
+hypervisor kvm { state n : 0..1; pub op put() { n = 0; } proc twice() { put(); put(); } thread main { twice(); } }
+every kvm.twice finishes;
+""",
+)
+
+FAIR_OUTSIDE_THREAD = _rule(
+    "fair-outside-thread",
+    "`fair` in `init`, which happens only once.",
+    """
+`fair either` says that no branch which can be taken again and again is left out for ever. What happens once, before
+all threads, cannot be repeated: there `either` alone tries every branch.
+""",
+    """
+hypervisor kvm { state n : 0..1; thread main { } }
+init { fair either { kvm.n = 0; } or { kvm.n = 1; } }
+""",
+    """
+hypervisor kvm { state n : 0..1; thread main { } }
+init { either { kvm.n = 0; } or { kvm.n = 1; } }
+""",
+)
+
 IMPOSSIBLE_EXPECTATION = _rule(
     "impossible-expectation",
     "An expectation that can never come true, or contradicts another one.",

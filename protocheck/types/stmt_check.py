@@ -493,9 +493,12 @@ class Stmts:
 
     def _either(self, node: n.Either) -> list[t.Statement]:
         self._refuse_in_ghost(node.span, "`either`")
+        if node.fair and self.what == "init":
+            word = Span(node.span.file, node.span.start, node.span.start + len("fair"))
+            self.x.error(rules.FAIR_OUTSIDE_THREAD, "`fair` in `init`", word, "happens only once", (), "leave it out")
         done = [self._branch(branch, frozenset()) for branch in node.branches]
         self._join([(live, known) for _, live, known in done])
-        return [t.Either(branches=tuple(block for block, _, _ in done), span=node.span)]
+        return [t.Either(branches=tuple(block for block, _, _ in done), fair=node.fair, span=node.span)]
 
     def _choose(self, node: n.Choose) -> list[t.Statement]:
         x = self.x
@@ -675,7 +678,7 @@ class Stmts:
                 rules.BLOCKING_IN_ONE_STEP, "`retry` in the middle of something indivisible", node.span, "it waits"
             )
         self.live = False
-        return [t.Retry(span=node.span)]
+        return [t.Retry(fair=node.fair, span=node.span)]
 
     # -------------------------------------------------------------------------------------------------- leaving
 

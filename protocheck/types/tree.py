@@ -375,14 +375,17 @@ class Return(Stmt):
 
 @dataclass(frozen=True)
 class Retry(Stmt):
-    """``retry;``"""
+    """``retry;``; ``fair retry;`` claims that it is not the end of every turn for ever."""
+
+    fair: bool = False
 
 
 @dataclass(frozen=True)
 class Either(Stmt):
-    """``either { } or { }``."""
+    """``either { } or { }``; ``fair``: no branch that can be taken again and again is left out for ever."""
 
     branches: tuple[Block, ...]
+    fair: bool = False
 
 
 @dataclass(frozen=True)
@@ -706,10 +709,14 @@ class VariantDecl:
 
 @dataclass(frozen=True)
 class PropertyDecl:
-    """``kind``: "invariant", "always invariant", "transition", "final", "reachable", "weakness".
+    """``kind``: "invariant", "always invariant", "transition", "final", "reachable", "weakness", "progress",
+    "recoverable".
 
     ``when`` and ``scenarios`` restrict a ``reachable`` to instances. ``binders`` are those of the outermost ``forall``,
     split off for invariants; ``condition`` is its body (with ``where`` folded in as an implication).
+
+    For ``progress``, ``binders`` with ``where`` are the rigid names, ``pending`` is what leads to ``condition`` (None:
+    always pending), and ``finishes`` names the proc of ``every PROC finishes`` (then ``condition`` means nothing).
     """
 
     name: str
@@ -721,6 +728,9 @@ class PropertyDecl:
     scenarios: tuple[str, ...]
     span: Span = field(compare=False, repr=False)
     doc: str = ""
+    pending: Expr | None = None
+    where: Expr | None = None
+    finishes: str = ""
 
 
 @dataclass(frozen=True)

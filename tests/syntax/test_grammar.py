@@ -94,7 +94,7 @@ def test_groups_of_expected_words_are_terminals(lark: Lark) -> None:
 def test_soft_words_are_those_of_the_grammar() -> None:
     """The soft words that messages treat as names are the ones that the rule `ident` takes."""
     (rule,) = re.findall(r"^ident: ((?:.*\n)(?:     \|.*\n)*)", GRAMMAR, re.MULTILINE)
-    assert set(re.findall(r"[A-Z]+", rule)) == parse_module._NAMES
+    assert set(re.findall(r"[A-Z_]+", rule)) == parse_module._NAMES
 
 
 def _keywords() -> list[str]:

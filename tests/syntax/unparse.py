@@ -109,6 +109,17 @@ def _bare_item(item: n.Item | n.ActorMember) -> str:
             return f"transition {name}{_family(family)} : {_expr(condition)};"
         case n.Final(name=name, family=family, condition=condition):
             return f"final {name}{_family(family)} : {_expr(condition)};"
+        case n.Progress():
+            before = "" if item.pending is None else f"{_expr(item.pending)} leads_to "
+            binders = ", ".join(f"{b.name} in {_domain(b.domain)}" for b in item.binders)
+            rigid = f" for {binders}{_opt('where', item.where)}" if binders else ""
+            return f"progress {item.name}{_family(item.family)} : {before}{_expr(item.reached)}{rigid};"
+        case n.Finishing(name=name, family=family, routine=routine):
+            if "." in name.text or (family is None and name.text == _path(routine)):
+                return f"every {_path(routine)} finishes;"
+            return f"progress {name}{_family(family)} : every {_path(routine)} finishes;"
+        case n.Recoverable(name=name, family=family, condition=condition):
+            return f"recoverable {name}{_family(family)} : {_expr(condition)};"
         case n.Weakness(name=name, family=family, condition=condition):
             return f"weakness {name}{_family(family)} : {_expr(condition)};"
         case n.Reachable(name=name, when=when, scenarios=scenarios, condition=condition):
@@ -386,10 +397,10 @@ def _stmt(stmt: n.Stmt) -> str:
             return "continue;"
         case n.Return(value=result):
             return "return;" if result is None else f"return {_expr(result)};"
-        case n.Retry():
-            return "retry;"
-        case n.Either(branches=branches):
-            return "either " + " or ".join(_stmt(b) for b in branches)
+        case n.Retry(fair=fair):
+            return "fair retry;" if fair else "retry;"
+        case n.Either(branches=branches, fair=fair):
+            return ("fair " if fair else "") + "either " + " or ".join(_stmt(b) for b in branches)
         case n.Atomic(body=body):
             return f"atomic {_stmt(body)}"
         case n.GhostBlock(body=body):
