@@ -224,6 +224,8 @@ class _Compiler:
             },
             Var("halted", (), BOOL, VarKind.HIDDEN) if halts else None,
             {name: bool(instance.constant(lock.fair)) for name, lock in module.locks.items()},
+            self.budget("failures", lambda op: isinstance(op, ops.Inject)),
+            self.budget("signals", lambda op: isinstance(op, ops.Take | ops.Wait) and op.killable),
         )
         self.steps: dict[str, ThreadSteps] = {}
         self.steppers: dict[str, Stepper] = {}
@@ -240,6 +242,13 @@ class _Compiler:
 
     def shape(self, type_: Type) -> Shape:
         return shape_of(type_, self.instance)
+
+    def budget(self, name: str, uses: Callable[[ops.NodeOp], bool]) -> Var | None:
+        """What is left of a budget of the run, where there is one and some code can use it."""
+        total = self.instance.params.get(name, 0)
+        if total == 0 or not any(uses(n.op) for g in self.graphs.values() for n in g.nodes):
+            return None
+        return Var(f"{name} left", (), RangeSort(0, total), VarKind.HIDDEN)
 
     def lock_index(self, lock: str) -> tuple[Sort, ...]:
         return tuple(s for i in self.module.locks[lock].index for s in index_sorts(i, self.instance))
@@ -646,6 +655,9 @@ class _Compiler:
             found[var] = FALSE
         if self.shared.halted is not None:
             found[self.shared.halted] = FALSE
+        for name, left in (("failures", self.shared.failures), ("signals", self.shared.signals)):
+            if left is not None:
+                found[left] = Lit(self.instance.params[name])
         for var in (*self.broken_in_init.values(), *self.fatal_in_init.values()):
             found[var] = FALSE
             kept.add(var)
@@ -789,6 +801,8 @@ class _Compiler:
         lock = op.lock.lock
         index = stepper.e.lock_index(op.lock, node.activation, Path())
         blocked = and_(here, not_(stepper.grantable(lock, op.mode, index, None, waiting=True)))
+        if op.killable and self.shared.signals is not None:  # a signal may still come, which is not for others to send
+            blocked = and_(blocked, eq(Read(self.shared.signals, ()), Lit(0)))
         shared = stepper.reads_in_queue(lock, op.mode)
         on = []
         for name in self.holders[lock]:

@@ -34,6 +34,7 @@ from protocheck.lower.nodes import (
     HaltAll,
     Head,
     HeldNow,
+    Inject,
     Inline,
     Load,
     Lower,
@@ -644,7 +645,7 @@ class _Builder:
                 self.sleeps(a, s.span, "synchronize")
                 self.emit(SyncBegin(lock), a, s.span)
                 self.emit(SyncEnd(lock), a, s.span)
-            case t.Await(condition, idle, unless, spin):
+            case t.Await(condition, idle, unless, spin, killed):
                 self.touch()
                 if not spin:
                     self.sleeps(a, s.span, "await")
@@ -652,7 +653,10 @@ class _Builder:
                     self.emit(MustNotHold("an idle wait", False), a, s.span)
                 self.at_once(condition, a)
                 self.at_once(unless, a)
-                self.emit(Wait(condition, idle, unless), a, s.span)
+                self.emit(Wait(condition, idle, unless, killed is not None), a, s.span, 2 if killed else 1)
+                if killed is not None:
+                    no = self.pending.pop()
+                    self.fork_join([([*self.pending], None), ([no], killed)], a)
             case t.Assert(condition, message, family):
                 pending = self.depth == 0 and not self.held and self.thread is not None
                 self.emit(Assertion(condition, message, family, pending), a, s.span)
@@ -855,7 +859,11 @@ class _Builder:
                 assert isinstance(attempt, t.TryAcquire)
                 lock = self.lock_index(attempt.lock, a)
                 self.touch()
-                self.emit(Attempt(lock, attempt.mode), a, span, 2)
+                if attempt.killable:
+                    self.sleeps(a, span, f"acquire of {lock.lock}")
+                    self.emit(Take(lock, attempt.mode, True), a, span, 2)
+                else:
+                    self.emit(Attempt(lock, attempt.mode), a, span, 2)
                 yes, no = self.pending
                 before = self.held
                 taken = HeldNow(lock, a, attempt.mode, False, self.held_form(lock, attempt.mode, a))
@@ -1185,6 +1193,8 @@ class _Builder:
         self.calls.append(frame)
         outer_loops, self.loops = self.loops, list(self.loops)
         base_loops = len(self.loops)
+        if routine.may_fail:
+            self.inject(routine, call, frame, a)
         self.block(routine.body, inner)
         if self.alive:
             frame.exits += self.pending
@@ -1203,6 +1213,27 @@ class _Builder:
         self.stmt_span = outer_span
         if self.alive:
             self.emit(End() if is_op else Nop(), a, call.span)
+
+    def inject(self, routine: t.Routine, call: t.Call, frame: _Call, a: Activation) -> None:
+        """The call may fail at once, without effect: an op in its own step, a proc in one that it takes for that."""
+        self.touch()
+        if self.thread is None or self.instance.failures(routine.name) == 0:
+            return
+        texts = tuple(" ".join(code.span.text.split()) for code in routine.may_fail)
+        self.emit(Inject(texts), a, call.span, 1 + len(texts))
+        goes, *fails = self.pending
+        for code, edge in zip(routine.may_fail, fails, strict=True):
+            self.pending = [edge]
+            if routine.kind != "op":
+                self.emit(Begin(), a, call.span)
+            if frame.result is not None:
+                place = t.LocalRef(frame.result, type=frame.result.type, span=call.span)
+                self.emit(Set(place, code, False), a, call.span)
+            if routine.kind != "op":
+                self.emit(End(), a, call.span)
+            frame.exits += self.pending
+            frame.held_at_exit.append(self.held)
+        self.pending = [goes]
 
     def pass_argument(self, param: t.Local, arg: t.Expr, a: Activation, inner: Activation) -> None:
         if param.ref:

@@ -58,9 +58,21 @@ class Instance:
         others = [
             f"{name} = {show_param(self.module.params[name], value)}"
             for name, value in self.params.items()
-            if name not in named
+            if name not in named and (value or not self.module.params[name].implicit)
         ]
         return ", ".join([*sizes, *others])
+
+    def failures(self, routine: str) -> int:
+        """How many failures a run may have, if ``routine`` may be among them; else 0."""
+        declared = self.module.scenarios[self.scenario] if self.scenario is not None else None
+        if declared is not None and declared.fails is not None and routine not in declared.fails:
+            return 0
+        return self.params.get("failures", 0)
+
+    @property
+    def signals(self) -> int:
+        """How many killable waits a signal may end in a run."""
+        return self.params.get("signals", 0)
 
     def constant(self, e: Expr, env: Mapping[int, int] | None = None) -> int:
         """The value of an expression over parameters and sizes (and locals in ``env``); KeyError if it is not one."""

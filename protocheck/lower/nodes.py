@@ -116,6 +116,16 @@ class Fork:
 
 
 @dataclass(frozen=True)
+class Inject:
+    """The begin of a call that may fail: successors: it is executed, and one per error that it may return instead.
+
+    ``failed``: the results in words. A choice.
+    """
+
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Pick:
     """``choose``: successors: chosen, and (if ``otherwise``) no candidate."""
 
@@ -154,10 +164,12 @@ class Primitive:
 
 @dataclass(frozen=True)
 class Take:
-    """``acquire``. A step, or two: to begin waiting, and to be granted."""
+    """``acquire``. A step, or two: to begin waiting, and to be granted; if ``killable``, a second successor: a signal
+    has ended the wait."""
 
     lock: t.LockRef
     mode: str
+    killable: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,11 +218,12 @@ class SyncEnd:
 
 @dataclass(frozen=True)
 class Wait:
-    """``await``. A step when it succeeds."""
+    """``await``. A step when it succeeds; if ``killable``, a second successor: a signal has ended the wait."""
 
     condition: t.Expr
     idle: bool
     unless: t.Expr | None
+    killable: bool = False
 
 
 @dataclass(frozen=True)
@@ -324,6 +337,7 @@ NodeOp: TypeAlias = (
     | Set
     | Branch
     | Fork
+    | Inject
     | Pick
     | PickMember
     | Scramble
@@ -415,7 +429,7 @@ def is_step(node: Node) -> bool:
 def is_choice(node: Node) -> bool:
     """Whether ``node`` is a choice, which belongs to the step after it."""
     match node.op:
-        case Fork() | Pick():
+        case Fork() | Inject() | Pick():
             return True
         case Scramble(step=step):
             return not step
@@ -438,7 +452,7 @@ def may_hold(graph: Graph) -> list[dict[tuple[str, str], None]]:
                 continue
             now = dict(flows[node.number])
             match node.op:
-                case Take(lock, mode):
+                case Take(lock, mode) if way == 0:
                     now[lock.lock, mode] = None
                 case Attempt(lock, mode) if way == 0:
                     now[lock.lock, mode] = None

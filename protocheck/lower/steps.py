@@ -162,6 +162,8 @@ class Shared:
     stopped: dict[str, Var]
     halted: Var | None
     fair: dict[str, bool]
+    failures: Var | None  # how many failures this run may still have
+    signals: Var | None  # how many killable waits a signal may still end
 
 
 Item: TypeAlias = "tuple[Path, int, bool, Node | None]"
@@ -819,6 +821,8 @@ class Stepper:
                     branch.notes = (*branch.notes, f"branch {n + 1} of either")
                     branch.passed = (*branch.passed, Passed(Way.BRANCH, node.number, n))
                     yield branch, target
+            case ops.Inject(texts):
+                yield from self.inject(p, texts, node)
             case ops.Pick():
                 yield from self.pick(p, op, node)
             case ops.PickMember():
@@ -891,10 +895,14 @@ class Stepper:
                 if self.assume(p, and_(*waits), node, blocking=True):
                     p.events = (*p.events, LockEvent(Act.SYNC_END, lock.lock, index, "", node.origin))
                     yield p, node.succ[0]
-            case ops.Wait(condition, _, unless):
+            case ops.Wait(condition, _, unless, killable):
                 cond = self.e.truth(condition, a, p)
                 if unless is not None:
                     self.e.truth(unless, a, p)
+                if killable and self.shared.signals is not None:
+                    killed = p.copy()
+                    if self.assume(killed, not_(cond), node) and self.signal(killed, node):
+                        yield killed, node.succ[1]
                 if self.assume(p, cond, node, blocking=True):
                     yield p, node.succ[0]
             case ops.Assertion(condition, message, family):
@@ -1094,12 +1102,44 @@ class Stepper:
         if self.assume(granted, free, node, blocking=node.depth > 0 or waiting):
             self.taken(op, index, granted, node)
             yield granted, node.succ[0]
+        if waiting and op.killable and self.signal(p, node):
+            yield p, node.succ[1]
         if waiting or node.depth > 0 or self.module.locks[lock].kind is LockKind.SRCU:
             return
         if self.assume(p, not_(self.grantable(lock, op.mode, index, p)), node):
             event = LockEvent(Act.WANT, lock, index, self.mode_text(lock, op.mode), node.origin)
             p.events = (*p.events, event)
             yield p, Key(node.number, True)
+
+    def signal(self, p: Path, node: Node) -> bool:
+        """A signal ends the wait, if one is left."""
+        left = self.shared.signals
+        if left is None or not self.use_up(p, left, node):
+            return False
+        p.notes = (*p.notes, "a signal ends the wait")
+        p.calm = False
+        self.work(p)
+        return True
+
+    def use_up(self, p: Path, left: Var, node: Node) -> bool:
+        """Take one from a budget of the run; False if nothing can be left of it."""
+        before = p.store.read(left, ())
+        if not self.assume(p, apply(Op.GT, before, Lit(0)), node):
+            return False
+        p.store.write(left, Write((), apply(Op.SUB, before, Lit(1))))
+        return True
+
+    def inject(self, p: Path, texts: tuple[str, ...], node: Node) -> Iterator[tuple[Path, int | Key]]:
+        """A call that may fail. That it did not fail is no choice on which a ``retry`` could count."""
+        yield p.copy(), node.succ[0]
+        left = self.shared.failures
+        for text, target in zip(texts, node.succ[1:], strict=True):
+            failed = p.copy()
+            if left is not None and self.use_up(failed, left, node):
+                failed.notes = (*failed.notes, f"injected failure: {text}")
+                failed.calm = False
+                self.work(failed)
+                yield failed, target
 
     def primitive(self, p: Path, op: ops.Primitive, node: Node) -> Path:
         a, call = node.activation, op.call

@@ -335,11 +335,18 @@ class Builder:
         path: n.Path,
         params: tuple[n.Param, ...] | None,
         result: n.TypeExpr | None,
+        may_fail: tuple[n.Expr, ...] | None,
         requires: n.Expr | None,
         body: n.Block,
     ) -> tuple[n.Path, n.RoutineDecl]:
         word: n.RoutineKind = "op" if kind.text == "op" else "proc"
-        return path, n.RoutineDecl(word, False, False, path[-1], params or (), result, requires, body, span=span)
+        decl = n.RoutineDecl(
+            word, False, False, path[-1], params or (), result, requires, body, may_fail or (), span=span
+        )  # fmt: skip
+        return path, decl
+
+    def may_fail(self, span: Span, *codes: n.Expr) -> tuple[n.Expr, ...]:
+        return codes
 
     def params(self, span: Span, *params: n.Param) -> tuple[n.Param, ...]:
         return params
@@ -462,6 +469,12 @@ class Builder:
 
     def set_param(self, span: Span, name: n.Ident, value: n.Expr) -> n.SetParam:
         return n.SetParam(name, value, span=span)
+
+    def set_range(self, span: Span, name: n.Ident, lo: n.Expr, hi: n.Expr) -> n.SetRange:
+        return n.SetRange(name, lo, hi, span=span)
+
+    def fail_only(self, span: Span, routines: tuple[n.Path, ...]) -> n.FailOnly:
+        return n.FailOnly(routines, span=span)
 
     def expect(self, span: Span, *expectations: n.Expectation) -> n.Expect:
         return n.Expect(expectations, span=span)
@@ -766,6 +779,23 @@ class Builder:
         )
         return n.Skip(span=span)
 
+    def try_(
+        self,
+        span: Span,
+        path: n.Path,
+        args: tuple[n.Expr | n.RefArg, ...] | None,
+        otherwise: n.Expr | None = None,
+    ) -> n.Try:
+        func: n.Expr = n.Name(path[0], span=path[0].span)
+        for ident in path[1:]:
+            func = n.Member(func, ident, span=replace(path[0].span, end=ident.span.end))
+        end = span.file.text.rindex(")", 0, otherwise.span.start if otherwise is not None else span.end) + 1
+        call = n.Call(func, args or (), span=replace(path[0].span, end=end))
+        return n.Try(call, otherwise, span=span)
+
+    def on_error(self, span: Span, body: n.Block) -> n.OnError:
+        return n.OnError(body, span=span)
+
     def choose(self, span: Span, name: n.Ident, type_: n.TypeExpr, where: n.Expr | None) -> n.Choose:
         return n.Choose(name, type_, where, None, span=span)
 
@@ -846,8 +876,10 @@ class Builder:
     def under(self, span: Span, lock: n.LockUse, body: n.Stmt) -> n.Under:
         return n.Under(lock, body, span=span)
 
-    def acquire(self, span: Span, every: n.Ident | None, lock: n.Expr, mode: n.Mode | None) -> n.Acquire:
-        return n.Acquire(lock, mode, every is not None, span=span)
+    def acquire(
+        self, span: Span, every: n.Ident | None, lock: n.Expr, mode: n.Mode | None, killed: n.Block | None = None
+    ) -> n.Acquire:
+        return n.Acquire(lock, mode, every is not None, killed, span=span)
 
     def release(self, span: Span, every: n.Ident | None, lock: n.Expr, mode: n.Mode | None) -> n.Release:
         return n.Release(lock, mode, every is not None, span=span)
@@ -858,8 +890,15 @@ class Builder:
     def synchronize(self, span: Span, lock: n.Expr) -> n.Synchronize:
         return n.Synchronize(lock, span=span)
 
-    def await_(self, span: Span, cond: n.Expr, idle: n.Ident | None, unless: n.Expr | None) -> n.Await:
-        return n.Await(cond, idle is not None, unless, span=span)
+    def await_(
+        self,
+        span: Span,
+        cond: n.Expr,
+        idle: n.Ident | None,
+        unless: n.Expr | None,
+        killed: n.Block | None = None,
+    ) -> n.Await:
+        return n.Await(cond, idle is not None, unless, killed, span=span)
 
     def spin_until(self, span: Span, cond: n.Expr) -> n.SpinUntil:
         return n.SpinUntil(cond, span=span)

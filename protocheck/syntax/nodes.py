@@ -407,6 +407,21 @@ class Ignore(Node):
 
 
 @dataclass(frozen=True)
+class Try(Node):
+    """``try f(x);``, ``try f(x) else EIO;``"""
+
+    call: Call
+    otherwise: Expr | None
+
+
+@dataclass(frozen=True)
+class OnError(Node):
+    """``on_error { }``"""
+
+    body: Block
+
+
+@dataclass(frozen=True)
 class Choose(Node):
     """``choose x : T where e else { }``"""
 
@@ -535,11 +550,12 @@ class Under(Node):
 
 @dataclass(frozen=True)
 class Acquire(Node):
-    """``acquire l read;``, ``acquire every m;``"""
+    """``acquire l read;``, ``acquire every m;``, ``acquire l killable else { }``"""
 
     lock: Expr
     mode: Mode | None
     every: bool
+    killed: Block | None = None
 
 
 @dataclass(frozen=True)
@@ -563,11 +579,12 @@ class Synchronize(Node):
 
 @dataclass(frozen=True)
 class Await(Node):
-    """``await e;``, ``await e idle;``, ``await e idle unless f;``"""
+    """``await e;``, ``await e idle;``, ``await e idle unless f;``, ``await e killable else { }``"""
 
     cond: Expr
     idle: bool
     unless: Expr | None
+    killed: Block | None = None
 
 
 @dataclass(frozen=True)
@@ -845,6 +862,7 @@ class RoutineDecl(Decl):
     result: TypeExpr | None
     requires: Expr | None
     body: Block
+    may_fail: tuple[Expr, ...] = ()
 
 
 ThreadKind: TypeAlias = Literal["thread", "server", "environment"]
@@ -1051,6 +1069,22 @@ class SetParam(Node):
 
 
 @dataclass(frozen=True)
+class SetRange(Node):
+    """``failures : 0..2;``"""
+
+    name: Ident
+    lo: Expr
+    hi: Expr
+
+
+@dataclass(frozen=True)
+class FailOnly(Node):
+    """``fail kvm.pin, map;``"""
+
+    routines: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
 class Without(Node):
     """``without remap, vmm.user_fault;``"""
 
@@ -1140,6 +1174,8 @@ Stmt: TypeAlias = (
     | Assign
     | ExprStmt
     | Ignore
+    | Try
+    | OnError
     | Choose
     | Havoc
     | If
@@ -1176,7 +1212,7 @@ GuardExpr: TypeAlias = GuardLock | GuardAll | GuardOr | GuardNone
 
 Guard: TypeAlias = GuardedBy | GuardedByAccess | RacyState
 
-ScenarioItem: TypeAlias = WithVariants | SetParam | Without | Expect
+ScenarioItem: TypeAlias = WithVariants | SetParam | SetRange | FailOnly | Without | Expect
 
 Property: TypeAlias = (
     Invariant | TransitionProp | Final | Weakness | Reachable | Progress | Finishing | Recoverable

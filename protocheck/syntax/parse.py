@@ -695,7 +695,8 @@ def _hint(misfit: _Misfit, accepted: set[str]) -> str:
 
 
 _CLAIM_WORDS = frozenset({"PROGRESS", "RECOVERABLE", "LEADS_TO", "FINISHES", "FAIR"})
-_SOFT = _ROLES | _CLAIM_WORDS | {
+_FAILURE_WORDS = frozenset({"MAY_FAIL", "FAIL", "TRY", "ON_ERROR", "KILLABLE"})
+_SOFT = _ROLES | _CLAIM_WORDS | _FAILURE_WORDS | {
     "READ", "WRITE", "IDLE", "DOWN", "SET", "SNAPSHOT", "SRCU", "MOST", "CALLS", "STEPS", "STEP"
 }  # fmt: skip
 _NAMES = frozenset(_SOFT | {"NAME"})

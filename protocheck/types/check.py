@@ -23,6 +23,7 @@ from protocheck.types import types as ty
 from protocheck.types.claims import check_claims
 from protocheck.types.declare import Declared, Loader, declare
 from protocheck.types.expr_check import Exprs
+from protocheck.types.failures import enter_budgets, may_fail
 from protocheck.types.flow import check_flow
 from protocheck.types.fns import fn_value
 from protocheck.types.graph import check_graph
@@ -157,9 +158,10 @@ class _Checker:
         init = tuple(self.init(node, home) for node, home in declared.inits)
         header = self.module.header
         ordered = {r.name: routines[r.name] for r in declared.routines}
+        budgets = enter_budgets(world, (*ordered.values(), *(v.replacement for v in variants), *threads.values()))
         checked = t.CheckedModule(
             name=header.name.text, file=self.module.file, doc=header.doc, sources=tuple(declared.sources),
-            params={p.name: world.params[p.name] for p in declared.params if p.name in world.params},
+            params={p.name: world.params[p.name] for p in declared.params if p.name in world.params} | budgets,
             requires=requires, scalarsets=dict(world.scalarsets), actors=dict(world.actors), states=states, locks=locks,
             routines=ordered, threads=threads, variants=tuple(variants), init=init,
             order=self.order(), nest_under=self.nest_under(), nest_by=self.nest_by(),
@@ -260,6 +262,7 @@ class _Checker:
         return t.Routine(
             name=symbol.name, actor=home.owner, kind=node.kind, params=params, result=result, body=body, value=None,
             ghost=node.ghost, public=node.pub, span=node.name.span, doc=node.doc,
+            may_fail=may_fail(self.world, self.types, node, home, result),
         )  # fmt: skip
 
     def _only_locks(self, node: n.Expr) -> None:

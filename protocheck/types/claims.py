@@ -15,6 +15,7 @@ from protocheck.types import tree as t
 from protocheck.types import types as ty
 from protocheck.types.declare import Declared
 from protocheck.types.expr_check import Exprs
+from protocheck.types.failures import failing, from_range, refuse_budget
 from protocheck.types.report import did_you_mean, listing
 from protocheck.types.scope import Home, ParamSymbol, RoutineSymbol, ThreadSymbol, World, kind_of, show
 from protocheck.types.type_check import Types
@@ -196,6 +197,7 @@ class _Claims:
         settings: dict[str, t.Expr] = {}
         without: dict[str, None] = {}
         expectations: list[t.Expectation] = []
+        fails: tuple[str, ...] | None = None
         for item in node.items:
             match item:
                 case n.WithVariants():
@@ -203,6 +205,10 @@ class _Claims:
                         self._variant(name, chosen)
                 case n.SetParam():
                     self._set(item, home, settings)
+                case n.SetRange():
+                    self._set(from_range(self.world, item), home, settings)
+                case n.FailOnly():
+                    fails = (*(fails or ()), *failing(self.world, self.module, item))
                 case n.Without():
                     for path in item.threads:
                         thread = self._thread(path, home)
@@ -220,7 +226,7 @@ class _Claims:
         self._refuse_contradictions(expectations)
         return t.ScenarioDecl(
             name=node.name.text, variants=tuple(chosen), settings=tuple(settings.items()), without=tuple(without),
-            expectations=tuple(expectations), span=node.name.span, doc=node.doc,
+            expectations=tuple(expectations), span=node.name.span, doc=node.doc, fails=fails,
         )  # fmt: skip
 
     def _variant(self, name: n.Ident, chosen: dict[str, Span]) -> None:
@@ -248,6 +254,8 @@ class _Claims:
     def _set(self, item: n.SetParam, home: Home, settings: dict[str, t.Expr]) -> None:
         report, name = self.world.report, item.name.text
         decl = self.world.params.get(name)
+        if decl is None and refuse_budget(self.world, item.name):
+            return
         if decl is None:
             symbol = home.find(name)
             if isinstance(symbol, ParamSymbol):

@@ -375,9 +375,11 @@ class _Walker:
                     c.held = (*c.held, lower)
             case Synchronize():
                 pass
-            case Await(condition, _, unless):
+            case Await(condition, _, unless, _, killed):
                 self.waiting(condition, c)
                 self.waiting(unless, c)
+                if killed is not None:
+                    self.branches((killed,), c, fall_through=True)
             case _:
                 assert_never(s)
         return True
@@ -507,6 +509,8 @@ class _Walker:
         if known is None:
             inner = _Context(c.thread, forms, refs, c.held, [], (*c.stack, call.routine))
             ends = [*inner.returns, inner.held] if self.block(routine.body, inner) else inner.returns
+            if routine.may_fail:
+                ends = [*ends, c.held]
             after = _common(ends) if ends else c.held
             passed = {c.form(x) for p, x in zip(routine.params, call.args, strict=True) if not p.ref}
             known = self.cache[key] = tuple(dict.fromkeys(inner.out)), tuple(foreign(h, passed, c.held) for h in after)
@@ -663,6 +667,8 @@ def _retries(s: Statement) -> bool:
             return has_retry(then) or (otherwise is not None and has_retry(otherwise))
         case Choose(_, _, otherwise):
             return otherwise is not None and has_retry(otherwise)
+        case Await(killed=killed):
+            return killed is not None and has_retry(killed)
         case Either(branches):
             return any(has_retry(b) for b in branches)
         case Atomic(body) | Region(_, body) | With(_, body):

@@ -216,7 +216,9 @@ class _Walker:
                 for e in (s.condition, s.unless):
                     if e is not None:
                         self.reads(e, held, f, at_once=True)
-                return held
+                if s.killed is None:
+                    return held
+                return _join([h for h in (held, self.block(s.killed, held, f)) if h is not None])
             case t.RequiresHeld():
                 return self.required(s, held, f)
             case t.Halt() | t.Bug():
@@ -382,7 +384,8 @@ class _Walker:
         if found is None:
             inner = _Frame(f.thread, forms, refs, (*f.calls, call.span), indivisible)
             end = self.block(routine.body, held, inner)
-            after = _join([*inner.returns, *([end] if end is not None else [])])
+            failed = [held] if routine.may_fail else []
+            after = _join([*failed, *inner.returns, *([end] if end is not None else [])])
             found = self.cache[key] = after, inner.counts
         f.counts.plus(found[1])
         return found[0]

@@ -234,6 +234,9 @@ def _refuse_blocking(
             for s in statements(body.body) if body.body is not None else ():
                 if isinstance(s, t.Await | t.With | t.Acquire | t.Synchronize | t.Retry):
                     waiting.setdefault(name, s.span)
+                call = call_of(rhs_of(s))
+                if isinstance(call, t.TryAcquire) and call.killable:
+                    waiting.setdefault(name, s.span)
     for name in list(bodies):
         for inner in _reachable(name, calls):
             if inner in waiting:

@@ -1421,6 +1421,268 @@ scenario plain { expect deadlock holds; }
 """,
 )
 
+MAY_FAIL_WITHOUT_RESULT = _rule(
+    "may-fail-without-result",
+    "`may_fail` at an op or proc that returns nothing.",
+    """
+An injected failure has no effect and returns an error; where nothing is returned, nobody could tell it from a success.
+""",
+    """
+hypervisor kvm {
+    state on : bool = false;
+    op enable() may_fail false { on = true; }
+    thread main { enable(); }
+}
+""",
+    """
+hypervisor kvm {
+    state on : bool = false;
+    op enable() -> bool may_fail false { on = true; return true; }
+    thread main { if !enable() { return; } }
+}
+""",
+)
+
+FAILURE_THAT_SUCCEEDS = _rule(
+    "failure-that-succeeds",
+    "`may_fail` with the result that means success.",
+    """
+An injected failure has no effect. If it returned what means success, `true` or the first member of the enum, the caller
+would believe that it was done: that is no failure, but a broken implementation.
+""",
+    """
+hypervisor kvm {
+    op map() -> enum { OK, EIO } may_fail OK { return OK; }
+    thread main { ignore map(); }
+}
+""",
+    """
+hypervisor kvm {
+    op map() -> enum { OK, EIO } may_fail EIO { return OK; }
+    thread main { ignore map(); }
+}
+""",
+)
+
+TRY_OF_NO_ERROR = _rule(
+    "try-of-no-error",
+    "`try` before a call whose result cannot be an error.",
+    """
+Errors are `false`, and all members of an enum but the first. Other results have no value that means failure.
+""",
+    """
+hypervisor kvm {
+    proc pages() -> 0..3 { return 2; }
+    proc all() -> bool { try pages(); return true; }
+    thread main { ignore all(); }
+}
+""",
+    """
+hypervisor kvm {
+    proc pages() -> 0..3 { return 2; }
+    proc all() -> bool { if pages() == 0 { return false; } return true; }
+    thread main { ignore all(); }
+}
+""",
+)
+
+NO_ERROR_TO_RETURN = _rule(
+    "no-error-to-return",
+    "`try` or `on_error` in code that cannot return the error.",
+    """
+`try f();` returns the error of `f` from the proc around it, which must have the same result type, or say behind `else`
+what it returns instead. `on_error` undoes what was done when the proc leaves by an error, so there must be errors.
+""",
+    """
+hypervisor kvm {
+    proc map() -> bool { return true; }
+    thread main { try map(); }
+}
+""",
+    """
+hypervisor kvm {
+    proc map() -> bool { return true; }
+    thread main { if !map() { return; } }
+}
+""",
+)
+
+ON_ERROR_NEVER_RUNS = _rule(
+    "on-error-never-runs",
+    "An `on_error` that no error return follows in its block.",
+    """
+`on_error { }` covers what stands behind it in its block, up to the end of that block. Without a `try` or a `return` of
+an error there, it never runs, and what it was meant to undo is not undone.
+""",
+    """
+hypervisor kvm {
+    state pinned : bool = false;
+    proc pin() -> bool { pinned = true; on_error { pinned = false; } return true; }
+    thread main { ignore pin(); }
+}
+""",
+    """
+hypervisor kvm {
+    state pinned : bool = false;
+    op map() -> bool may_fail false { return true; }
+    proc pin() -> bool { pinned = true; on_error { pinned = false; } try map(); return true; }
+    thread main { ignore pin(); }
+}
+""",
+)
+
+LEAVING_ON_ERROR = _rule(
+    "leaving-on-error",
+    "A `return`, `try` or `on_error` inside of an `on_error`.",
+    """
+The blocks run while the proc is on its way out with an error that is already known. They undo, and cannot change it.
+""",
+    """
+hypervisor kvm {
+    op map() -> bool may_fail false { return true; }
+    op unmap() -> bool may_fail false { return true; }
+    proc both() -> bool { try map(); on_error { try unmap(); } try map(); return true; }
+    thread main { ignore both(); }
+}
+""",
+    """
+hypervisor kvm {
+    op map() -> bool may_fail false { return true; }
+    op unmap() -> bool may_fail false { return true; }
+    proc both() -> bool { try map(); on_error { ignore unmap(); } try map(); return true; }
+    thread main { ignore both(); }
+}
+""",
+)
+
+MOVING_LOCK_ON_ERROR = _rule(
+    "moving-lock-on-error",
+    "An error leaves a `with` whose lock has an index that may have changed.",
+    """
+An `on_error` outside of a `with` runs after the lock of the `with` is given back. Which lock of an array that is must
+not depend on something that changes in between.
+""",
+    """
+type vm = scalarset(vms in 1..2 = 2)
+hypervisor kvm {
+    lock m : [vm] mutex;
+    state on : bool = false;
+    op map() -> bool may_fail false { return true; }
+    proc both(v : vm) -> bool {
+        var w : vm = v;
+        on = true;
+        on_error { on = false; }
+        with m[w] { try map(); }
+        return true;
+    }
+    thread main { choose v : vm; ignore both(v); }
+}
+""",
+    """
+type vm = scalarset(vms in 1..2 = 2)
+hypervisor kvm {
+    lock m : [vm] mutex;
+    state on : bool = false;
+    op map() -> bool may_fail false { return true; }
+    proc both(v : vm) -> bool {
+        on = true;
+        on_error { on = false; }
+        with m[v] { try map(); }
+        return true;
+    }
+    thread main { choose v : vm; ignore both(v); }
+}
+""",
+)
+
+NOT_KILLABLE = _rule(
+    "not-killable",
+    "`killable` at a wait that no signal ends.",
+    """
+A signal ends the wait of a thread that sleeps: at a `mutex`, an `rwsem` or an `await`, one at a time and between two
+steps. Spinning locks, srcu sections and what happens inside of an `op` or `atomic` cannot be interrupted.
+""",
+    """
+hypervisor kvm {
+    lock mmu_lock : spinlock;
+    thread main { acquire mmu_lock killable else { return; } release mmu_lock; }
+}
+""",
+    """
+hypervisor kvm {
+    lock slots_lock : mutex;
+    thread main { acquire slots_lock killable else { return; } release slots_lock; }
+}
+""",
+)
+
+KILLED_AND_GOING_ON = _rule(
+    "killed-and-going-on",
+    "The `else` of a killable wait does not leave.",
+    """
+Where a signal has ended the wait, the lock is not held and the condition is not true, so what follows must not run.
+""",
+    """
+hypervisor kvm {
+    lock slots_lock : mutex;
+    thread main { acquire slots_lock killable else { skip; } release slots_lock; }
+}
+""",
+    """
+hypervisor kvm {
+    lock slots_lock : mutex;
+    thread main { acquire slots_lock killable else { return; } release slots_lock; }
+}
+""",
+)
+
+NOTHING_MAY_FAIL = _rule(
+    "nothing-may-fail",
+    "A scenario allows failures or signals, and nothing in the model can fail or be killed.",
+    """
+`failures = 1;` lets the ops and procs that say `may_fail E` fail once per run, `fail f;` says which of them. `signals =
+1;` lets one `killable` wait be ended. In a model without any of these the line means nothing, and would be believed.
+""",
+    """
+hypervisor kvm {
+    op map() -> bool { return true; }
+    thread main { ignore map(); }
+}
+scenario broken { failures = 1; expect all hold; }
+""",
+    """
+hypervisor kvm {
+    op map() -> bool may_fail false { return true; }
+    thread main { ignore map(); }
+}
+scenario broken { failures = 1; expect all hold; }
+""",
+)
+
+BUDGET = _rule(
+    "faulty-budget",
+    "The number of failures or signals is not what it can be.",
+    """
+`failures` and `signals` are the most that happen in a run; any run may have fewer, so that `failures : 0..2` is another
+way to write `failures = 2`, and no other lower end makes sense. A model may declare the parameter itself, to give it
+another range or default: `param failures : 0..3 = 1`.
+""",
+    """
+hypervisor kvm {
+    op map() -> bool may_fail false { return true; }
+    thread main { ignore map(); }
+}
+scenario broken { failures : 1..2; expect all hold; }
+""",
+    """
+hypervisor kvm {
+    op map() -> bool may_fail false { return true; }
+    thread main { ignore map(); }
+}
+scenario broken { failures : 0..2; expect all hold; }
+""",
+)
+
 TYPE_RULES: tuple[Rule, ...] = tuple(
     rule for rule in list(globals().values()) if isinstance(rule, Rule) and rule is not NOT_YET_SUPPORTED
 )

@@ -23,6 +23,7 @@ from protocheck.types.expr_check import OPERATORS, Exprs
 from protocheck.types.ranges import INT, fold, number
 from protocheck.types.scope import RoutineSymbol, StateSymbol, show
 from protocheck.types.type_check import is_int
+from protocheck.types.unwind import Inside, Undo, Unwinding, error_test, has_errors
 from protocheck.types.walk import larger_than
 
 MAX_BOUND = 40
@@ -52,6 +53,8 @@ class Stmts:
         self.indivisible = what == "op"
         self.first = True  # nothing but the first statement of an op or atomic block may block
         self.routine_ghost = x.mode == "ghost"
+        self.unwinding = Unwinding(x.world, self._fixed)
+        self.undoing = False  # in an `on_error` block
 
     # ------------------------------------------------------------------------------------------------- structure
 
@@ -62,6 +65,7 @@ class Stmts:
 
     def block(self, node: n.Block) -> t.Block:
         """A block with a scope of its own."""
+        opened = len(self.unwinding.open)
         with self.x.scope():
             out: list[t.Statement] = []
             dead = False
@@ -77,6 +81,7 @@ class Stmts:
                 out.extend(self.statement(statement, nxt))
                 self.first = False
             self.live = self.live and not dead
+        self.unwinding.close(opened)
         return t.Block(body=tuple(out), span=node.span)
 
     def statement(self, node: n.Stmt, after: n.Stmt | None = None) -> list[t.Statement]:
@@ -99,6 +104,10 @@ class Stmts:
                 return self._assign(node)
             case n.ExprStmt() | n.Ignore():
                 return self._call(node)
+            case n.Try():
+                return self._try(node)
+            case n.OnError():
+                return self._on_error(node)
             case n.Choose():
                 return self._choose(node)
             case n.Havoc():
@@ -145,7 +154,8 @@ class Stmts:
                 with x.without_calls("in an `await`, which is evaluated at once"):
                     condition = x.condition(node.cond)
                     unless = None if node.unless is None else x.condition(node.unless)
-                return [t.Await(condition=condition, idle=node.idle, unless=unless, span=span)]
+                killed = None if node.killed is None else self._killed(node.killed, node)
+                return [t.Await(condition=condition, idle=node.idle, unless=unless, killed=killed, span=span)]
             case n.SpinUntil():
                 if not self._may_block(span, "`spin until`"):
                     return []
@@ -703,7 +713,131 @@ class Stmts:
         else:
             value = x.rhs(node.value, self.result)
         self.live = False
+        if self.undoing:
+            self._refuse_leaving(node.span, "`return`")
+        if value is not None and self.result is not None and self.unwinding.pending:
+            if isinstance(value, t.Const):
+                return self.unwinding.leave(value, node.span)
+            kept = x.world.local("rc", self.result)
+            keep = t.Declare(local=kept, value=value, span=node.span)
+            return [keep, *self.unwinding.leave(t.LocalRef(kept, type=self.result, span=node.span), node.span)]
         return [t.Return(value=value, span=node.span)]
+
+    # --------------------------------------------------------------------------------------------------- failures
+
+    def _try(self, node: n.Try) -> list[t.Statement]:
+        """``try f();``: the call, and a return of its result where that is an error."""
+        x, span = self.x, node.span
+        self._refuse_in_ghost(span, "`try`")
+        call = check_call(x, node.call, None)
+        if isinstance(call.type, ty.ErrorType):
+            return []
+        if not isinstance(call, t.Call | t.BuiltinCall) or not has_errors(call.type):
+            kind = "nothing" if isinstance(call.type, ty.VoidType) else f"`{show(call.type)}`"
+            x.error(
+                rules.TRY_OF_NO_ERROR, f"`{node.call.func.span.text}` cannot return an error", node.call.span,
+                f"it returns {kind}", mend="errors are `false`, and all members of an enum but the first",
+            )  # fmt: skip
+            return []
+        if self.undoing:
+            self._refuse_leaving(span, "`try`")
+        value: t.Expr | None = None
+        kept = x.world.local("rc", call.type)
+        result = t.LocalRef(kept, type=call.type, span=node.call.span)
+        if self.result is not None and node.otherwise is not None:
+            with x.without_calls("behind the `else` of a `try`"):
+                value = x.value(node.otherwise, self.result)
+            if self.unwinding.pending and not isinstance(value, t.Const):
+                x.error(
+                    rules.NOT_CONSTANT, "only a constant can stand behind the `else` of this `try`",
+                    node.otherwise.span, "an `on_error` must know if it is an error",
+                )  # fmt: skip
+                return []
+        elif self.result is not None and self.result == call.type:
+            value = result
+        elif not isinstance(self.result, ty.ErrorType):
+            what = {"thread": "a thread", "init": "`init`"}.get(self.what, f"this {self.what}")
+            has = "no result" if self.result is None else f"the result `{show(self.result)}`"
+            x.error(
+                rules.NO_ERROR_TO_RETURN, f"{what} cannot return the error of `{node.call.func.span.text}`",
+                span, f"{what} has {has}, the error is a `{show(call.type)}`",
+                mend=f"test it: `if {node.call.span.text} ... {{ }}`" if self.result is None
+                else f"say what to return instead: `try {node.call.span.text} else E;`",
+            )  # fmt: skip
+            return [t.CallStmt(call=call, span=span)] if isinstance(call, t.Call) else []
+        if value is None:
+            return []
+        if not self.unwinding.pending:
+            leave: list[t.Statement] = [t.Return(value=value, span=span)]
+        elif isinstance(value, t.Const):
+            leave = self.unwinding.leave(value, span)
+        else:
+            leave = self.unwinding.leave_by_error(value, span)
+        then = t.Block(body=tuple(leave), span=span)
+        test = t.If(condition=error_test(result, span), then=then, otherwise=None, span=span)
+        return [t.Declare(local=kept, value=call, span=span), test]
+
+    def _on_error(self, node: n.OnError) -> list[t.Statement]:
+        """``on_error { }``: kept for the returns behind it; nothing happens here."""
+        x = self.x
+        head = Span(node.span.file, node.span.start, node.span.start + len("on_error"))
+        self._refuse_in_ghost(node.span, "`on_error`")
+        if self.undoing:
+            self._refuse_leaving(head, "`on_error`")
+        if not has_errors(self.result) and not isinstance(self.result, ty.ErrorType):
+            what = {"thread": "a thread", "init": "`init`"}.get(self.what, f"this {self.what}")
+            has = "no result" if self.result is None else f"the result `{show(self.result)}`"
+            x.error(
+                rules.NO_ERROR_TO_RETURN, f"{what} never leaves by an error", head, f"it has {has}",
+                mend="errors are `false`, and all members of an enum but the first",
+            )  # fmt: skip
+            return []
+        before = self.loops, self.undoing, x.narrowed, self.first
+        changing = {local.number for scope in x.scopes for local in scope.values() if local.mutable}
+        self.loops, self.undoing, x.narrowed = [], True, x.narrowed - changing
+        with self._keeping_live():
+            open_, self.unwinding.open = self.unwinding.open, []
+            body = self.block(node.body)
+            self.unwinding.open = open_
+        self.loops, self.undoing, x.narrowed, self.first = before
+        self.unwinding.open.append(Undo(body, node.span))
+        return []
+
+    def _refuse_leaving(self, span: Span, what: str) -> None:
+        self.x.error(
+            rules.LEAVING_ON_ERROR, f"{what} cannot stand in `on_error`", span, "the proc is on its way out already",
+            mend="undo here, and leave the rest to the `return` that led here",
+        )  # fmt: skip
+
+    def _killed(self, node: n.Block, wait: n.Acquire | n.Await) -> t.Block:
+        """The ``else`` of a killable wait: it must lead elsewhere."""
+        x = self.x
+        if self.indivisible:
+            x.error(
+                rules.NOT_KILLABLE, "a wait in something indivisible cannot be killed", wait.span,
+                "it has no place between two steps", mend="wait before it, in a `proc`",
+            )  # fmt: skip
+        before = self.first
+        block, live, _ = self._branch(node, frozenset())
+        self.first = before
+        if live:
+            what = "has not happened" if isinstance(wait, n.Await) else "is not held"
+            x.error(
+                rules.KILLED_AND_GOING_ON, "control goes on after this `else`", node.span,
+                f"what was waited for {what}", mend="end it with `return`, `continue`, `break` or `halt`",
+            )  # fmt: skip
+        self.live = True
+        return block
+
+    def _fixed(self, e: t.Expr) -> bool:
+        """Whether an index keeps its value from the ``with`` to the way out."""
+        match e:
+            case t.LocalRef(local):
+                return not local.mutable and not local.ref
+            case t.Wrap(base):
+                return self._fixed(base)
+            case _:
+                return isinstance(e, t.Const | t.ParamRef)
 
     def _stop(self, node: n.Stop) -> list[t.Statement]:
         x = self.x
@@ -749,7 +883,9 @@ class Stmts:
                 else:
                     locks.append((lock, self._takes(lock, use.mode, use)))
         self.first = False
+        self.unwinding.open.append(Inside(tuple(lock for lock, _ in locks)))
         inner = self.block(body)
+        self.unwinding.open.pop()
         return [t.With(locks=tuple(locks), body=inner, span=span)]
 
     def _may_lock(self, span: Span) -> bool:
@@ -770,6 +906,19 @@ class Stmts:
             return []
         symbol = x.world.locks[lock.lock]
         match node:
+            case n.Acquire() if node.killed is not None:
+                mode = self._takes(lock, node.mode, node)
+                if every or symbol.kind not in (LockKind.MUTEX, LockKind.RWSEM):
+                    x.error(
+                        rules.NOT_KILLABLE, f"no signal ends the wait for {'all of these' if every else symbol.name}",
+                        node.span, "several waits" if every else f"a {symbol.kind.value}",
+                        [x.world.declared(symbol)], "take them one by one" if every else "leave out `killable`",
+                    )  # fmt: skip
+                killed = self._killed(node.killed, node)
+                head = Span(node.span.file, node.span.start, node.killed.span.start)
+                attempt = t.TryAcquire(lock=lock, mode=mode, killable=True, type=BOOL, span=head)
+                failed = t.Test(op=Op.NOT, call=attempt, type=BOOL, span=head)
+                return [t.If(condition=failed, then=killed, otherwise=None, span=head)]
             case n.Acquire():
                 return [t.Acquire(lock=lock, mode=self._takes(lock, node.mode, node), every=every, span=node.span)]
             case n.Release():

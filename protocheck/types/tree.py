@@ -444,12 +444,16 @@ class Synchronize(Stmt):
 
 @dataclass(frozen=True)
 class Await(Stmt):
-    """``await e;``, ``await e idle;``, ``await e idle unless f;``, ``spin until e;`` (``spin``)."""
+    """``await e;``, ``await e idle;``, ``await e idle unless f;``, ``spin until e;`` (``spin``).
+
+    ``killed`` is the ``else`` of a ``killable`` wait: what happens where a signal ends it. Control leaves it elsewhere.
+    """
 
     condition: Expr
     idle: bool = False
     unless: Expr | None = None
     spin: bool = False
+    killed: Block | None = None
 
 
 @dataclass(frozen=True)
@@ -573,10 +577,15 @@ class BuiltinCall(Typed):
 
 @dataclass(frozen=True, kw_only=True)
 class TryAcquire(Typed):
-    """``try_acquire l read``: a step; true if it was taken."""
+    """``try_acquire l read``: a step; true if it was taken.
+
+    ``killable``: an ``acquire l killable``, which waits; false only where a signal has ended the wait. It stands only
+    as the (negated) condition of an :class:`If`.
+    """
 
     lock: LockRef
     mode: str
+    killable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -596,12 +605,16 @@ Rhs: TypeAlias = Expr | Call | BuiltinCall | TryAcquire | Test
 
 @dataclass(frozen=True)
 class ParamDecl:
-    """``param NAME : lo..hi = default`` (an enum parameter has members and position values)."""
+    """``param NAME : lo..hi = default`` (an enum parameter has members and position values).
+
+    ``implicit``: nobody wrote it; it is the budget ``failures`` or ``signals`` of a model that can use one.
+    """
 
     name: str
     type: Type
     default: int
     span: Span = field(compare=False, repr=False)
+    implicit: bool = False
 
 
 @dataclass(frozen=True)
@@ -681,6 +694,7 @@ class Routine:
     public: bool
     span: Span = field(compare=False, repr=False)
     doc: str = ""
+    may_fail: tuple[Expr, ...] = ()  # the results of an injected failure; empty: none is injected
 
 
 @dataclass(frozen=True)
@@ -761,6 +775,7 @@ class ScenarioDecl:
     expectations: tuple[Expectation, ...]
     span: Span = field(compare=False, repr=False)
     doc: str = ""
+    fails: tuple[str, ...] | None = None  # the routines that failures are injected into; None: all that may fail
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,8 @@ def blocks(s: t.Statement) -> tuple[t.Block, ...]:
             return s.branches
         case t.Choose():
             return () if s.otherwise is None else (s.otherwise,)
+        case t.Await():
+            return () if s.killed is None else (s.killed,)
         case _:
             return ()
 

@@ -143,7 +143,8 @@ def _code(decl: n.RoutineDecl | n.FnDecl | n.ThreadDecl, name: str) -> str:
         head = f"fn {name}({params}) -> {_type(decl.result)}"
         return f"{head} {_stmt(decl.body)}" if isinstance(decl.body, n.Block) else f"{head} = {_expr(decl.body)};"
     result = "" if decl.result is None else f" -> {_type(decl.result)}"
-    return f"{decl.kind} {name}({params}){result}{_opt('requires', decl.requires)} {_stmt(decl.body)}"
+    fails = " may_fail " + ", ".join(_expr(c) for c in decl.may_fail) if decl.may_fail else ""
+    return f"{decl.kind} {name}({params}){result}{fails}{_opt('requires', decl.requires)} {_stmt(decl.body)}"
 
 
 def _adversary_call(call: n.AdversaryCall) -> str:
@@ -195,6 +196,10 @@ def _line(item: n.ScenarioItem) -> str:
             return f"with {_list(names)};"
         case n.SetParam(name=name, value=value):
             return f"{name} = {_expr(value)};"
+        case n.SetRange(name=name, lo=lo, hi=hi):
+            return f"{name} : {_expr(lo)} .. {_expr(hi)};"
+        case n.FailOnly(routines=routines):
+            return "fail " + ", ".join(_path(r) for r in routines) + ";"
         case n.Without(threads=threads):
             return "without " + ", ".join(_path(t) for t in threads) + ";"
         case n.Expect(expectations=expectations):
@@ -299,6 +304,10 @@ def _range_start(expr: n.Expr) -> str:
             return _place(expr)
 
 
+def _killed(block: n.Block | None) -> str:
+    return ";" if block is None else f" killable else {_stmt(block)}"
+
+
 def _mode(mode: n.Mode | None) -> str:
     return "" if mode is None else f" {mode}"
 
@@ -373,6 +382,10 @@ def _stmt(stmt: n.Stmt) -> str:
             return f"{_place(target)} {op} {_expr(value)};"
         case n.ExprStmt(call=call):
             return f"{_expr(call)};"
+        case n.Try(call=call, otherwise=otherwise):
+            return f"try {_expr(call)}{_opt('else', otherwise)};"
+        case n.OnError(body=body):
+            return f"on_error {_stmt(body)}"
         case n.Ignore(call=call):
             return f"ignore {_expr(call)};"
         case n.Choose(name=name, type=chosen, where=where, otherwise=otherwise):
@@ -410,7 +423,7 @@ def _stmt(stmt: n.Stmt) -> str:
         case n.Under(lock=use, body=inner):
             return f"under {_place(use.lock)}{_mode(use.mode)}: {_stmt(inner)}"
         case n.Acquire(lock=lock, mode=mode, every=every):
-            return f"acquire {'every ' if every else ''}{_place(lock)}{_mode(mode)};"
+            return f"acquire {'every ' if every else ''}{_place(lock)}{_mode(mode)}{_killed(stmt.killed)}"
         case n.Release(lock=lock, mode=mode, every=every):
             return f"release {'every ' if every else ''}{_place(lock)}{_mode(mode)};"
         case n.Downgrade(lock=lock):
@@ -418,7 +431,7 @@ def _stmt(stmt: n.Stmt) -> str:
         case n.Synchronize(lock=lock):
             return f"synchronize {_place(lock)};"
         case n.Await(cond=cond, idle=idle, unless=unless):
-            return f"await {_expr(cond)}{' idle' if idle else ''}{_opt('unless', unless)};"
+            return f"await {_expr(cond)}{' idle' if idle else ''}{_opt('unless', unless)}{_killed(stmt.killed)}"
         case n.SpinUntil(cond=cond):
             return f"spin until {_expr(cond)};"
         case n.Assert(cond=cond, message=message, family=family):
