@@ -326,6 +326,7 @@ class _Questions:
         self.settled: dict[PropertyTarget, Verdict] = {}
         self.any_size: dict[PropertyTarget, AnySize] = {}
         self.answers: list[Answered | None] = []
+        self.endless: dict[int, forever.Endless] = {}
         self._evidence: dict[int, Evidence | ReplayFailed] = {}
         self._proofs: dict[int, bool | CertificateRejected] = {}
 
@@ -369,9 +370,10 @@ class _Questions:
             else:
                 endless[k] = target
         if endless:
-            found = forever.answer(self.system, tuple(endless.values()), engine.name, budget)
-            for k, answer in zip(endless, found, strict=True):
-                self.answers[k] = answer
+            judged = forever.answer(self.system, tuple(endless.values()), engine.name, budget)
+            for k, each in zip(endless, judged, strict=True):
+                self.answers[k] = each.answer
+                self.endless[k] = each
         open_ = list(ending)
         if engine.name == auto.ENGINE.name:
             optional = [n for n, k in enumerate(open_) if not self.needed[k]]
@@ -510,7 +512,8 @@ def _outcome(questions: _Questions, asked: _Asked, verdict: Verdict, evidence: E
             if wanted:
                 return Found(steps, shortest, switches)
             loop = None if run.loop is None else steps - run.loop
-            return Violated(steps, shortest, switches, loop)
+            excluded = questions.endless[asked.target].excluded if asked.target in questions.endless else ""
+            return Violated(steps, shortest, switches, loop, excluded)
         case Unreachable(by, any_size):
             fixed = _fixed(questions.system, any_size)
             rechecked = questions.rechecked(asked.target)
@@ -523,7 +526,8 @@ def _outcome(questions: _Questions, asked: _Asked, verdict: Verdict, evidence: E
                 spoken = questions.verdict(asked.speaks)
                 if isinstance(spoken, Unreachable):
                     return Vacuous(_why_vacuous(asked.property), spoken.by)
-            return Holds(by, any_size, fixed, rechecked)
+            needs = questions.endless[asked.target].needs if asked.target in questions.endless else ()
+            return Holds(by, any_size, fixed, rechecked, needs)
         case NotReachedWithin(depth):
             return NotFoundToDepth(depth) if wanted else HoldsToDepth(depth)
         case Unknown(limit, detail, depth):

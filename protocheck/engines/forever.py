@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from protocheck.engines import auto, explore, fair
+from protocheck.engines import assumed, auto, explore
 from protocheck.engines.auto import Answered
 from protocheck.engines.verdict import Budget, Limit, Unknown
 from protocheck.ir.system import LiveTarget, System
@@ -16,10 +16,20 @@ FAIR = "fair cycles"
 NO_ENGINE = "this engine decides no claims about endless runs; explore does"
 
 
-def answer(system: System, targets: Sequence[LiveTarget], engine: str, budget: Budget) -> tuple[Answered, ...]:
-    """One verdict per target, in order, with the name of the engine that gave it; ``engine`` as for any other claim."""
+@dataclass(frozen=True)
+class Endless:
+    """An answer, with the fairness that it needs, or words for what would exclude the run that was found."""
+
+    answer: Answered
+    needs: tuple[str, ...] = ()
+    excluded: str = ""
+
+
+def answer(system: System, targets: Sequence[LiveTarget], engine: str, budget: Budget) -> tuple[Endless, ...]:
+    """One answer per target, in order, with the name of the engine that gave it; ``engine`` as for any other claim."""
     if engine == auto.ENGINE.name:
         budget = replace(budget, states=auto.STATES if budget.states is None else min(budget.states, auto.STATES))
     if engine in (auto.ENGINE.name, explore.ENGINE.name):
-        return tuple(Answered(v, FAIR) for v in fair.run(system, targets, budget))
-    return tuple(Answered(Unknown(Limit.SOLVER, NO_ENGINE), engine) for _ in targets)
+        found = assumed.examine(system, targets, budget)
+        return tuple(Endless(Answered(j.verdict, FAIR), j.needs, j.excluded) for j in found)
+    return tuple(Endless(Answered(Unknown(Limit.SOLVER, NO_ENGINE), engine)) for _ in targets)

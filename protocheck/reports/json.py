@@ -177,16 +177,18 @@ def _finding(finding: Finding, instance: str, system: System | None) -> Json:
 
 def _outcome(outcome: Outcome) -> Json:
     match outcome:
-        case Holds(by, any_size, fixed, rechecked):
-            return {"kind": "holds", **_proof(by, any_size, fixed, rechecked)}
+        case Holds(by, any_size, fixed, rechecked, assumed):
+            fair: Json = {"assumed": list(assumed)} if assumed else {}
+            return {"kind": "holds", **_proof(by, any_size, fixed, rechecked), **fair}
         case NeverFound(by, any_size, fixed, rechecked):
             return {"kind": "never-found", **_proof(by, any_size, fixed, rechecked)}
         case HoldsToDepth(depth):
             return {"kind": "holds-to-depth", "depth": depth}
         case NotFoundToDepth(depth):
             return {"kind": "not-found-to-depth", "depth": depth}
-        case Violated(steps, shortest, switches):
-            return {"kind": "violated", "steps": steps, "shortest": shortest, "switches": switches}
+        case Violated(steps, shortest, switches, loop, excluded):
+            endless: Json = {} if loop is None else {"loop": loop, "excluded": excluded}
+            return {"kind": "violated", "steps": steps, "shortest": shortest, "switches": switches, **endless}
         case Found(steps, shortest, switches):
             return {"kind": "found", "steps": steps, "shortest": shortest, "switches": switches}
         case Vacuous(why, by_or_none):
