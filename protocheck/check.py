@@ -214,7 +214,8 @@ def check_scenario(
     expectations: tuple[Expectation, ...] = declared.expectations if declared is not None else ()
     proved: Claims = {}
     if any_size and engine == auto.ENGINE.name and bound is None:
-        wanted = [p for p in select(claims(system), names) if p.wish is Wish.NEVER]
+        safe = [p for p in select(claims(system), names) if isinstance(p.target, Target | DeadlockTarget)]
+        wanted = [p for p in safe if p.wish is Wish.NEVER]
         seconds = min(ANY_SIZE_SECONDS if any_size is True else any_size, SECONDS if timeout is None else timeout / 2)
         budget = Budget(deadline=time.monotonic() + seconds, progress=progress or (lambda _: None))
         proved = prove_any_size(module, instance, system, wanted, settings or {}, budget, together=not why)
