@@ -65,7 +65,7 @@ from protocheck.ir.system import (
     Wish,
 )
 from protocheck.lower import nodes as ops
-from protocheck.lower import progress
+from protocheck.lower import objects, progress
 from protocheck.lower.evaluate import MODE_SORT, OLD, Evaluator, Names, Path, ThreadView, as_old, state_storages
 from protocheck.lower.flow import Mentions, init_flow, mentions, thread_flow
 from protocheck.lower.instance import Instance
@@ -226,6 +226,7 @@ class _Compiler:
             {name: bool(instance.constant(lock.fair)) for name, lock in module.locks.items()},
             self.budget("failures", lambda op: isinstance(op, ops.Inject)),
             self.budget("signals", lambda op: isinstance(op, ops.Take | ops.Wait) and op.killable),
+            objects.copies(module, self.states, self.graphs, self.slots),
         )
         self.steps: dict[str, ThreadSteps] = {}
         self.steppers: dict[str, Stepper] = {}
@@ -1044,8 +1045,11 @@ class _Finisher:
                 continue
             before = self.is_live(owner, raw.source)
             for var, value in _leaves(storage, default_value(storage.shape)):
-                store.writes.pop(var, None)
-                if before:
+                # A write for other instances of the class stays; it may hit this one, whose local is dead all the same.
+                others = tuple(w for w in store.writes.pop(var, ()) if w.index[: len(self.own)] != self.own)
+                if others:
+                    store.writes[var] = others
+                if before or others:
                     cells = tuple(self.c.names.fresh(s) for s in var.index[len(self.own) :])
                     store.write(var, Write(self.own + cells, value, cells))
         return store
@@ -1078,6 +1082,10 @@ class _Properties:
             found = found or name in self.c.fatal_in_init or name in self.c.broken_in_init
             if found or name in ("range", "lock_misuse"):
                 yield self.from_checks(name, "built-in", claim)
+        if self.c.module.pools:
+            yield self.from_checks("use_after_free", "built-in", "nothing is used after it was freed")
+            yield self.from_checks("double_free", "built-in", "nothing is freed twice")
+            yield self.leak()
         for name in self.judged():
             find = progress.livelock if name == "livelock" else progress.starvation
             live = find(self.s, self.raws, self.c.compiled())
@@ -1114,6 +1122,33 @@ class _Properties:
         else:
             words = "again and again " + words
         return Property(p.name, p.family, p.kind, Wish.NEVER, target, words, spoken, origin)
+
+    def leak(self) -> Property:
+        """Where every thread is done, something leads to every object."""
+        e = self.c.evaluator("", ())
+        over = and_(self.c.running(), self.over())
+        live = {name: live_slots(graph) for name, graph in self.c.graphs.items()}
+
+        def kept(copy: objects.Copy, cells: tuple[Expr, ...]) -> Expr:
+            where = live[copy.thread]
+            keys = [
+                n for key, n in self.c.number[copy.thread].items() if key != END and copy.slot in where[key.node]
+            ]
+            view = self.c.views[copy.thread]
+            who = cells[: len(view.params)]
+            inside = substitute(view.where, {q.name: x for q, x in zip(view.params, who, strict=True)})
+            return and_(inside, self.c.pc_is(copy.thread, keys, who), not_(self.c.ended(copy.thread, who)))
+
+        cases = []
+        for pool in self.c.module.pools.values():
+            place = self.c.names.fresh(objects.used(e, pool).index[0], pool.name.rsplit(".", 1)[-1])
+            lost = objects.leaked(self.c.module, self.c.shared.pointers, e, pool.name, place, kept)
+            cases.append(Case((place,), and_(over, self.c.resolve(lost))))
+        limit((case.cond for case in cases), self.c.at)
+        origin = Origin(next(iter(self.c.module.pools.values())).span)
+        claim = "where every thread is done, something leads to every object that was not freed"
+        speaks = Target((Case((), over),))
+        return Property("leak", "leak", "built-in", Wish.NEVER, Target(tuple(cases)), claim, speaks, origin)
 
     def from_checks(self, name: str, kind: str, claim: str) -> Property:
         cases, spoken = [], []
@@ -1367,7 +1402,7 @@ def _written(node: Node, instance: Instance) -> Iterator[str]:
         case ops.Set(place) | ops.Scramble(place):
             found = _root(place, a)
         case ops.Primitive(call):
-            found = _root(call.place, a) if call.name != "snapshot" else None
+            found = _root(call.place, a) if call.name not in ("snapshot", "new", "try_new") else None
         case ops.Inline(statement, False):
             yield from _assigned(statement, a)
         case _:

@@ -39,6 +39,7 @@ from protocheck.lower.instance import Instance
 from protocheck.lower.nodes import Activation, Alias, OwnIndex, Slot
 from protocheck.lower.values import (
     FRESH,
+    PLACE,
     RecordShape,
     RecordValue,
     ScalarShape,
@@ -49,12 +50,15 @@ from protocheck.lower.values import (
     Store,
     Value,
     choose_value,
+    default_value,
     flatten,
     index_sorts,
+    is_pointer,
     load,
     make_storage,
     map_value,
     none_value,
+    pointer_to,
     same,
     scalar,
     set_operation,
@@ -64,7 +68,7 @@ from protocheck.lower.values import (
 )
 from protocheck.source import Origin
 from protocheck.types import tree as t
-from protocheck.types.types import OptionType, SnapshotType, ThreadType, Type
+from protocheck.types.types import STALE, OptionType, PointerType, SnapshotType, ThreadType, Type
 
 MAX_SHIFT = 64
 MODE_SORT = RangeSort(HELD_NONE, HELD_WRITE)
@@ -229,12 +233,28 @@ class Evaluator:
         """The flattened index for cells whose index types are ``types``, with range checks."""
         result: list[Expr] = []
         for e, type_ in zip(exprs, types, strict=True):
+            if isinstance(type_, PointerType):
+                result.append(self.dereferenced(e, a, p, under))
+                continue
             parts = flatten(self.value(e, a, p, under))
             for part, sort in zip(parts, index_sorts(type_, self.instance), strict=True):
                 inside = within(part, sort)
                 p.check("range", inside, f"index {_text(e)} is out of range", self.origin(e, a), True, under)
                 result.append(part)
         return tuple(result)
+
+    def dereferenced(self, e: t.Expr, a: Activation, p: Path, under: Expr) -> Expr:
+        """The place that the pointer ``e`` leads to, checked for use after free."""
+        pointer = self.value(e, a, p, under)
+        assert isinstance(pointer, RecordValue)
+        good = self.points(pointer, e.type)
+        p.check("use_after_free", good, f"{_text(e)} was freed", self.origin(e, a), True, under)
+        return pointer.scalar(PLACE)
+
+    def points(self, pointer: RecordValue, type_: Type) -> Expr:
+        """Whether a pointer leads to an object that was not freed since."""
+        there = not_(self.none(pointer, type_))
+        return and_(there, not_(pointer.scalar(STALE)))
 
     def state_index(self, ref: t.StateRef, a: Activation, p: Path, under: Expr) -> tuple[Expr, ...]:
         types = tuple(b.type for b in self.instance.module.states[ref.state].binders)
@@ -352,6 +372,8 @@ class Evaluator:
 
     def bundle(self, type_: Type, parts: tuple[Expr, ...]) -> Value:
         """Scalars put back together as an index value of ``type_``."""
+        if isinstance(type_, PointerType):
+            return pointer_to(parts[0])
         shape = self.shape(type_)
         if isinstance(shape, ScalarShape):
             return parts[0]
@@ -437,6 +459,10 @@ class Evaluator:
 
     def none(self, v: Value, type_: Type) -> Expr:
         """Whether the optional value ``v`` of ``type_`` is none."""
+        if isinstance(v, RecordValue) and is_pointer(v):
+            shape = self.shape(type_)
+            assert isinstance(shape, RecordShape)
+            return decided(eq(v.scalar(PLACE), scalar(default_value(shape.fields[0][1]))))
         if isinstance(v, RecordValue):
             return not_(v.scalar("#some"))
         sort = self.scalar_sort(type_)

@@ -181,7 +181,10 @@ def instantiate(
     scalarsets: dict[str, ScalarSort] = {}
     for name, s in module.scalarsets.items():
         size = bare.constant(s.size)
-        rest = [f"{name.rsplit('.', 1)[-1]}{i}" for i in range(size - len(s.members))]
+        short = name.rsplit(".", 1)[-1]
+        rest = [f"{short}{i}" for i in range(size - len(s.members))]
+        if name in module.pools:
+            rest = [f"{short}#{i + 1}" for i in range(size)]
         scalarsets[name] = ScalarSort(name, (*s.members, *rest)[:size], min(len(s.members), size))
     chosen = declaration.variants if declaration else ()
     without = set(declaration.without) if declaration else set()

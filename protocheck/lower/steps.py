@@ -42,12 +42,14 @@ from protocheck.ir.expr import (
 from protocheck.ir.sorts import BOOL, ScalarSort, Sort, size_of, values_of
 from protocheck.ir.system import HELD_NONE, HELD_READ, HELD_WRITE, Act, LockEvent, LockKind
 from protocheck.lower import nodes as ops
+from protocheck.lower import objects
 from protocheck.lower.evaluate import Evaluator, Passed, Path, ThreadInstance, Way, decided
 from protocheck.lower.nodes import Activation, Alias, Graph, Node, Slot, is_choice, is_step
 from protocheck.lower.rules import CHOICE_OF_SET, ENDLESS_STEP, ORDER_OF_MEMBERS, STEP_TOO_LARGE, TOO_MANY_PATHS
 from protocheck.lower.turns import independent
 from protocheck.lower.values import (
     FRESH,
+    PLACE,
     RecordShape,
     RecordValue,
     ScalarShape,
@@ -64,6 +66,8 @@ from protocheck.lower.values import (
     index_sorts,
     load,
     make_storage,
+    none_value,
+    pointer_to,
     same,
     save,
     scalar,
@@ -164,6 +168,7 @@ class Shared:
     fair: dict[str, bool]
     failures: Var | None  # how many failures this run may still have
     signals: Var | None  # how many killable waits a signal may still end
+    pointers: dict[str, tuple[objects.Copy, ...]]  # pool -> where pointers to its objects are kept
 
 
 Item: TypeAlias = "tuple[Path, int, bool, Node | None]"
@@ -834,6 +839,11 @@ class Stepper:
                 self.put(place, value, a, p, node.origin)
                 self.work(p)
                 yield p, node.succ[0]
+            case ops.Primitive(call) if call.name in ("new", "try_new"):
+                yield from self.take_object(p, op, node)
+            case ops.Primitive(call) if call.name == "free":
+                self.free_object(p, op, node)
+                yield p, node.succ[0]
             case ops.Primitive():
                 yield self.primitive(p, op, node), node.succ[0]
             case ops.Take():
@@ -897,6 +907,9 @@ class Stepper:
                     yield p, node.succ[0]
             case ops.Wait(condition, _, unless, killable):
                 cond = self.e.truth(condition, a, p)
+                freed = [k.cond for k in p.checks if k.prop == "use_after_free"]
+                if freed:  # what was freed is looked at all the same
+                    cond = or_(cond, not_(and_(*freed)))
                 if unless is not None:
                     self.e.truth(unless, a, p)
                 if killable and self.shared.signals is not None:
@@ -1140,6 +1153,49 @@ class Stepper:
                 failed.calm = False
                 self.work(failed)
                 yield failed, target
+
+    def take_object(self, p: Path, op: ops.Primitive, node: Node) -> Iterator[tuple[Path, int | Key]]:
+        """``new``: any place that is free; without one it waits, or (``try_new``) gives none."""
+        pool = objects.pool_of(self.module, op.call)
+        var = objects.used(self.e, pool)
+        some = p.copy()
+        place = self.param(some, pool.name.rsplit(".", 1)[-1], var.index[0])
+        if self.assume(some, not_(some.store.read(var, (place,))), node, blocking=op.call.name == "new"):
+            some.store.write(var, Write((place,), TRUE))
+            self.work(some)
+            self.give_result(op, pointer_to(place), some, node)
+            yield some, node.succ[0]
+        if op.call.name == "try_new":
+            other = self.e.fresh(var.index[0])
+            full = p.store.read(var, (other,))
+            assert isinstance(op.call.place, t.StateRef)
+            self.record(p.under_binders((other,)), op.call.place, (other,), full, node.activation)
+            if self.assume(p, forall((other,), full), node):
+                self.give_result(op, none_value(self.e.shape(op.call.type)), p, node)
+                yield p, node.succ[0]
+
+    def free_object(self, p: Path, op: ops.Primitive, node: Node) -> None:
+        """``free``: every copy of the pointer becomes stale, and what was in the object is gone."""
+        pool = objects.pool_of(self.module, op.call)
+        target = op.call.args[0]
+        pointer = self.e.value(target, node.activation, p)
+        assert isinstance(pointer, RecordValue)
+        text = " ".join(target.span.text.split())
+        p.check("double_free", self.e.points(pointer, target.type), f"`{text}` was freed", node.origin, True, TRUE)
+        at = pointer.scalar(PLACE)
+        for lock in pool.locks:
+            sorts = [s for i in self.module.locks[lock].index for s in index_sorts(i, self.e.instance)]
+            rest = tuple(self.e.fresh(s) for s in sorts[1:])
+            if lock in self.e.flags:
+                taken = p.store.read(self.e.flags[lock], (at, *rest))
+            else:
+                taken = self.anyone(lock, (at, *rest), p)
+            message = f"{lock} is held while its object is freed"
+            p.check("lock_misuse", forall(rest, not_(taken)), message, node.origin, True, TRUE)
+        objects.make_stale(self.shared.pointers.get(pool.name, ()), self.name, self.own, at, p, self.e)
+        objects.clear(pool, at, p, self.e)
+        p.store.write(objects.used(self.e, pool), Write((at,), FALSE))
+        self.work(p)
 
     def primitive(self, p: Path, op: ops.Primitive, node: Node) -> Path:
         a, call = node.activation, op.call

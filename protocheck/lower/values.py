@@ -33,6 +33,7 @@ from protocheck.ir.sorts import BOOL, OptionSort, Sort, low_of, none_of
 from protocheck.ir.system import Update
 from protocheck.lower.instance import Instance
 from protocheck.types.types import (
+    STALE,
     ArrayType,
     BoolType,
     EnumType,
@@ -40,6 +41,7 @@ from protocheck.types.types import (
     IntType,
     NoneType,
     OptionType,
+    PointerType,
     RangeType,
     RecordType,
     ScalarsetType,
@@ -52,6 +54,7 @@ from protocheck.types.types import (
 )
 
 SOME = "#some"  # field of an optional record: is there one?
+PLACE = "#place"  # field of a pointer: the place, or none; STALE is the other one
 FRESH = "#fresh"  # field of a snapshot: has the version stood still since?
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -84,6 +87,9 @@ def shape_of(t: Type, instance: Instance) -> Shape:
             return ScalarShape(instance.sort(t))
         case RecordType():
             return RecordShape(tuple((name, shape_of(f, instance)) for name, f in t.fields))
+        case PointerType(pool) | OptionType(PointerType(pool)):
+            place = OptionSort(instance.sort(ScalarsetType(pool)))  # none is what a pointer without a value is reset to
+            return RecordShape(((PLACE, ScalarShape(place)), (STALE, ScalarShape(BOOL))))
         case OptionType(of):
             inner = shape_of(of, instance)
             match inner:
@@ -113,6 +119,8 @@ def index_sorts(t: Type, instance: Instance) -> tuple[Sort, ...]:
     match t:
         case RecordType(_, fields):
             return tuple(s for _, f in fields for s in index_sorts(f, instance))
+        case PointerType(pool):
+            return (instance.sort(ScalarsetType(pool)),)
         case _:
             return (instance.sort(t),)
 
@@ -149,11 +157,21 @@ def scalar(v: Value) -> Expr:
     return v
 
 
+def pointer_to(place: Expr) -> RecordValue:
+    """A pointer to what is at ``place`` now."""
+    return RecordValue(((PLACE, place), (STALE, FALSE)))
+
+
+def is_pointer(v: Value) -> bool:
+    """Whether ``v`` is a pointer (or none in the place of one)."""
+    return isinstance(v, RecordValue) and bool(v.fields) and v.fields[0][0] == PLACE
+
+
 def flatten(v: Value) -> tuple[Expr, ...]:
     """The scalars of a value that is used as an index."""
     match v:
         case RecordValue(fields):
-            return tuple(e for _, f in fields for e in flatten(f))
+            return tuple(e for n, f in fields if n != STALE for e in flatten(f))
         case SetValue():
             raise KeyError("set")
         case _:
@@ -183,7 +201,7 @@ def none_value(shape: Shape) -> Value:
 def some_value(v: Value) -> Value:
     """A value of T used as ``T?``."""
     match v:
-        case RecordValue(fields):
+        case RecordValue(fields) if not is_pointer(v):
             return RecordValue(((SOME, TRUE), *fields))
         case SetValue():
             return RecordValue(((SOME, TRUE), ("set", v)))
@@ -206,7 +224,7 @@ def is_none(v: Value, sort: Sort | None) -> Expr:
 def unwrapped(v: Value) -> Value:
     """An optional value that is known not to be none, as a value of what it wraps."""
     match v:
-        case RecordValue(fields):
+        case RecordValue(fields) if not is_pointer(v):
             rest = fields[1:]
             return rest[0][1] if rest and rest[0][0] == "set" else RecordValue(rest)
         case _:
@@ -217,6 +235,8 @@ def same(a: Value, b: Value, fresh: Callable[[Sort], Param]) -> Expr:
     """Equality of two values of one type; ``fresh`` makes binders for sets."""
     match a, b:
         case RecordValue(), RecordValue():
+            if is_pointer(a):  # as C compares them: what is stale may equal what is not
+                return eq(a.scalar(PLACE), b.scalar(PLACE))
             if a.fields and a.fields[0][0] == SOME:
                 rest = and_(*(same(x, y, fresh) for (_, x), (_, y) in zip(a.fields[1:], b.fields[1:], strict=True)))
                 return and_(eq(a.scalar(SOME), b.scalar(SOME)), implies(a.scalar(SOME), rest))
@@ -282,7 +302,9 @@ def make_storage(name: str, index: tuple[Sort, ...], shape: Shape, kind: VarKind
         case SetShape(of):
             return Storage(shape, Var(name, index + of, BOOL, kind))
         case RecordShape(fields):
-            parts = tuple((n, make_storage(f"{name}.{n.lstrip('#')}", index, f, kind)) for n, f in fields)
+            parts = tuple(
+                (n, make_storage(name if n == PLACE else f"{name}.{n.lstrip('#')}", index, f, kind)) for n, f in fields
+            )
             return Storage(shape, None, parts)
         case _:
             assert_never(shape)

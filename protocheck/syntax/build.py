@@ -303,6 +303,19 @@ class Builder:
     ) -> n.LockDecl:
         return self.lock(span, pub, name, (), kind, *options)
 
+    def object_pool(
+        self, span: Span, name: n.Ident, size: n.SizeParam | n.Expr, *members: n.StateDecl | n.LockDecl
+    ) -> n.ObjectDecl:
+        for member in members:
+            if isinstance(member, n.LockDecl) and len(member.indexes) == 2:
+                self._fault(
+                    rules.TOO_MANY_LOCK_INDEXES,
+                    f"an array of locks in an object has one dimension, `{member.name.text}` has two",
+                    member.indexes[1].span,
+                    "use a product type as an index",
+                )
+        return n.ObjectDecl(name, size, members, span=span, doc=self._doc(span))
+
     def lock_option(self, span: Span, name: n.Ident, when: n.Expr | None) -> n.LockOption:
         if name.text not in ("unfair", "irq"):
             self._fault(
@@ -633,6 +646,9 @@ class Builder:
     def try_acquire(self, span: Span, lock: n.Expr, mode: n.Mode | None) -> n.TryAcquire:
         return n.TryAcquire(lock, mode, span=span)
 
+    def new_object(self, span: Span, pool: n.Path) -> n.NewObject:
+        return n.NewObject(pool, span=span)
+
     def int_lit(self, span: Span, number: n.Ident) -> n.IntLit:
         return n.IntLit(self._number(number), span=span)
 
@@ -737,6 +753,15 @@ class Builder:
 
     def let(self, span: Span, name: n.Ident, type_: n.TypeExpr | None, init: n.Expr) -> n.Let:
         return n.Let(name, type_, init, span=span)
+
+    def let_new(
+        self, span: Span, name: n.Ident, type_: n.TypeExpr | None, pool: n.Path, otherwise: n.Block
+    ) -> n.LetNew:
+        at = replace(pool[0].span, end=pool[-1].span.end)
+        return n.LetNew(name, type_, n.NewObject(pool, span=at), otherwise, span=span)
+
+    def free(self, span: Span, target: n.Expr) -> n.Free:
+        return n.Free(target, span=span)
 
     def assign(self, span: Span, target: n.Expr, op: n.AssignOp, value: n.Expr) -> n.Assign:
         if not _assignable(target):
@@ -930,6 +955,9 @@ class Builder:
     # ----------------------------------------------------------------------------------------------------- names
 
     def path(self, span: Span, *idents: n.Ident) -> n.Path:
+        return idents
+
+    def pool_path(self, span: Span, *idents: n.Ident) -> n.Path:
         return idents
 
     def paths(self, span: Span, *paths: n.Path) -> tuple[n.Path, ...]:

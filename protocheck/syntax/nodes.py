@@ -352,6 +352,13 @@ class TryAcquire(Node):
     mode: Mode | None
 
 
+@dataclass(frozen=True)
+class NewObject(Node):
+    """``new slot``: an object of a pool. Binds like a unary operator."""
+
+    pool: Path
+
+
 # ---------------------------------------------------------------------------------------------------- statements
 
 
@@ -378,6 +385,23 @@ class Let(Node):
     name: Ident
     type: TypeExpr | None
     init: Expr
+
+
+@dataclass(frozen=True)
+class LetNew(Node):
+    """``let p = new slot else { }``: the block is executed where the pool is exhausted."""
+
+    name: Ident
+    type: TypeExpr | None
+    new: NewObject
+    otherwise: Block
+
+
+@dataclass(frozen=True)
+class Free(Node):
+    """``free p;``"""
+
+    target: Expr
 
 
 AssignOp: TypeAlias = Literal["=", "+=", "-=", "*=", "/=", "%=", "|=", "&=", "^=", "<<=", ">>="]
@@ -847,6 +871,15 @@ class LockDecl(Decl):
     options: tuple[LockOption, ...]
 
 
+@dataclass(frozen=True)
+class ObjectDecl(Decl):
+    """``object slot[slots in 1..4 = 2] { state users : 0..3 = 1; lock m : mutex; }``: a pool of objects."""
+
+    name: Ident
+    size: SizeParam | Expr
+    members: tuple[StateDecl | LockDecl, ...]
+
+
 RoutineKind: TypeAlias = Literal["op", "proc"]
 
 
@@ -1163,6 +1196,7 @@ Expr: TypeAlias = (
     | SetLit
     | RecordLit
     | TryAcquire
+    | NewObject
 )
 
 Domain: TypeAlias = NamedType | BoolType | RangeType | Expr
@@ -1171,6 +1205,8 @@ Stmt: TypeAlias = (
     Block
     | VarDecl
     | Let
+    | LetNew
+    | Free
     | Assign
     | ExprStmt
     | Ignore
@@ -1219,7 +1255,17 @@ Property: TypeAlias = (
 )
 
 ActorMember: TypeAlias = (
-    StateDecl | LockDecl | RoutineDecl | FnDecl | ThreadDecl | VariantDecl | ConstDecl | TypeDecl | Init | Property
+    StateDecl
+    | LockDecl
+    | ObjectDecl
+    | RoutineDecl
+    | FnDecl
+    | ThreadDecl
+    | VariantDecl
+    | ConstDecl
+    | TypeDecl
+    | Init
+    | Property
 )
 
 Item: TypeAlias = (

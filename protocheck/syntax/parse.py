@@ -269,6 +269,7 @@ _MEMBERS = frozenset(
     {"TYPE", "CONST", "PUB", "GHOST", "STATE", "LOCK", "OP", "PROC", "FN", "THREAD", "SERVER", "ENVIRONMENT", "VARIANT"}
     | {"INIT", "ALWAYS", "INVARIANT", "TRANSITION", "FINAL", "REACHABLE", "WEAKNESS"}
     | {"PROGRESS", "RECOVERABLE", "EVERY"}
+    | {"OBJECT"}
 )
 _ITEMS = _MEMBERS | _ROLES | frozenset(
     {"PROTOCOL", "MODULE", "SOURCE", "IMPORT", "PARAM", "REQUIRE", "ORDER", "NEST", "ACTOR", "ADVERSARY", "SCENARIO"}
@@ -331,7 +332,7 @@ def _begins(
         return False
     if token.type == "GHOST" and after not in ("STATE", "OP", "PROC"):
         return False
-    named = token.type in firsts and (token.type not in _ROLES or after not in _AFTER_NAME)
+    named = token.type in firsts and (token.type not in _ROLES | {"OBJECT"} or after not in _AFTER_NAME)
     meant = token.type == "NAME" and token != "x" and after in _SECOND_WORD
     if loose or inside:
         return not matched and (named or meant) and (first_column if firsts is _ITEMS else starts_line)
@@ -697,7 +698,8 @@ def _hint(misfit: _Misfit, accepted: set[str]) -> str:
 _CLAIM_WORDS = frozenset({"PROGRESS", "RECOVERABLE", "LEADS_TO", "FINISHES", "FAIR"})
 _FAILURE_WORDS = frozenset({"MAY_FAIL", "FAIL", "TRY", "ON_ERROR", "KILLABLE"})
 _SOFT = _ROLES | _CLAIM_WORDS | _FAILURE_WORDS | {
-    "READ", "WRITE", "IDLE", "DOWN", "SET", "SNAPSHOT", "SRCU", "MOST", "CALLS", "STEPS", "STEP"
+    "READ", "WRITE", "IDLE", "DOWN", "SET", "SNAPSHOT", "SRCU", "MOST", "CALLS", "STEPS", "STEP",
+    "OBJECT", "NEW", "FREE",
 }  # fmt: skip
 _NAMES = frozenset(_SOFT | {"NAME"})
 _QUANTIFIERS = frozenset({"FORALL", "EXISTS", "COUNT"})

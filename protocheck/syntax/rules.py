@@ -390,9 +390,6 @@ const B = 0 < A && A < 3
 LATER: Mapping[str, tuple[str, str]] = {
     "slow": ("an op that begins and ends in different steps", "write two ops, or a `proc`"),
     "busy": ("a lock that is never waited for", "use `flag` and `try_acquire`"),
-    "object": ("pools of objects", "use arrays over a scalarset, and a `state` that says which places are in use"),
-    "new": ("taking an object from a pool", "use arrays over a scalarset"),
-    "free": ("giving an object back to its pool", "use arrays over a scalarset"),
     "interrupt": ("interrupt handlers", "write an `environment` that runs the handler"),
     "irq_off": ("disabled interrupts", "leave the interrupt handler out of the model"),
     "preempt_off": ("disabled preemption", "leave it out"),

@@ -190,6 +190,8 @@ class _Teller:
         if isinstance(sort, BoolSort) and not named and len(fixed) == 1:
             if place.var.name.endswith(_FRESH):
                 return f"{cell} is {'fresh' if holds == (fixed == {1}) else 'stale'}"
+            if self.words.is_stale_bit(place.var.name):
+                return f"{cell} is {'stale' if holds == (fixed == {1}) else 'not stale'}"
             return cell if holds == (fixed == {1}) else f"!{cell}"
         if isinstance(sort, RangeSort) and not named and fixed and len(fixed) < len(every):
             low, high = min(fixed), max(fixed)
@@ -209,6 +211,8 @@ class _Teller:
 
     def _cell(self, place: _Place) -> str:
         name = self.words.name(place.var.name).removesuffix(_FRESH)
+        if self.words.is_stale_bit(place.var.name):
+            name = name.removesuffix(".stale")
         owner = self.owner.get(place.var.name)
         if owner is None:
             return name + _index(place.index)

@@ -28,7 +28,7 @@ from protocheck.ir.interp import (
     thread_of,
 )
 from protocheck.ir.interp import blocked as blocked_in
-from protocheck.ir.sorts import show_value, values_of
+from protocheck.ir.sorts import ScalarSort, Sort, show_value, values_of
 from protocheck.ir.system import (
     HELD_NONE,
     HELD_WRITE,
@@ -296,6 +296,10 @@ class Words:
         self._thread_of_pc = {t.pc.name: t for t in system.threads}
         self._owner_of_local = {v.name: t for t in system.threads for v in t.locals}
         self._short = _short_names(system)
+        # NOTE(stale-bits): of the variables X and X.stale, which only a pointer has, people see one value.
+        self._stale = {name: f"{name}.stale" for name in self._vars if f"{name}.stale" in self._vars}
+        self._pointer = {stale: name for name, stale in self._stale.items()}
+        self._lock_called: dict[str, str] = {}
         self._full_names = sorted((lock.name for lock in system.locks), key=len, reverse=True)
         self._default: _View = {}
         self._default = self.view(default_state(system))
@@ -310,8 +314,28 @@ class Words:
     def cell(self, cell: Cell) -> str:
         """A cell: ``spte[gfn0]``."""
         var = self._vars[cell[0]]
-        index = [show_value(s, i) for s, i in zip(var.index, cell[1], strict=True)]
-        return self._short.get(var.name, plain_name(var.name)) + _index(index)
+        return self._element(var.name, var.index, cell[1])
+
+    def _element(self, name: str, sorts: Sequence[Sort], index: Sequence[int]) -> str:
+        """An element of an array; what belongs to an object is a field of it: ``slot#1.users``."""
+        shown = [show_value(s, i) for s, i in zip(sorts, index, strict=True)]
+        if shown and isinstance(sorts[0], ScalarSort) and name.startswith(f"{sorts[0].name}."):
+            return f"{shown[0]}.{plain_name(name.removeprefix(f'{sorts[0].name}.'))}" + _index(shown[1:])
+        return self._short.get(name, plain_name(name)) + _index(shown)
+
+    def value(self, cell: Cell, state: State) -> str:
+        """The value of a cell; a pointer to what was freed says so."""
+        text = show_value(self._vars[cell[0]].sort, state[cell])
+        stale = self._stale.get(cell[0])
+        return f"{text} (stale)" if stale is not None and state[stale, cell[1]] else text
+
+    def is_stale_bit(self, name: str) -> bool:
+        """Whether the variable says of a pointer that its object was freed."""
+        return name in self._pointer
+
+    def whole(self, cell: Cell) -> Cell:
+        """The cell that people know ``cell`` by: of a pointer, the place."""
+        return self._pointer.get(cell[0], cell[0]), cell[1]
 
     def name(self, name: str) -> str:
         """A variable: ``spte``."""
@@ -323,8 +347,9 @@ class Words:
         if lock is None:
             return self._short.get(name, plain_name(name))
         # An event without an index speaks of all instances at once.
-        shown = [show_value(s, i) for s, i in zip(lock.index, index, strict=bool(index))]
-        return self._short.get(name, plain_name(name)) + _index(shown or ["all"] * len(lock.index))
+        if index:
+            return self._element(name, lock.index, index)
+        return self._short.get(name, plain_name(name)) + _index(["all"] * len(lock.index))
 
     def mode(self, lock: str, mode: str) -> str:
         """The mode in which a lock is taken, where there is more than one."""
@@ -351,11 +376,13 @@ class Words:
         view: _View = {}
         for cell in state.where:
             var = self._vars[cell[0]]
+            if var.name in self._pointer:
+                continue
             match var.kind:
                 case VarKind.STATE | VarKind.GHOST:
-                    view[self.cell(cell)] = var.kind, show_value(var.sort, state[cell])
+                    view[self.cell(cell)] = var.kind, self.value(cell, state)
                 case VarKind.LOCAL:
-                    view[self._local(cell)] = var.kind, show_value(var.sort, state[cell])
+                    view[self._local(cell)] = var.kind, self.value(cell, state)
                 case VarKind.PC | VarKind.LOCK | VarKind.HIDDEN:
                     pass
                 case _:
@@ -366,7 +393,9 @@ class Words:
                 view[self.instance(who)] = VarKind.PC, stands(location.name, location.origin, location.waiting)
         for lock in self.system.locks:
             for index in product(*(values_of(s) for s in lock.index)):
-                view[self.lock(lock.name, index)] = VarKind.LOCK, self._lock_value(lock, index, state)
+                called = self.lock(lock.name, index)
+                self._lock_called[called] = lock.name
+                view[called] = VarKind.LOCK, self._lock_value(lock, index, state)
         return view
 
     def _local(self, cell: Cell) -> str:
@@ -420,10 +449,7 @@ class Words:
                 case VarKind.PC:
                     yield Change(name, old, value, kind, folded=name == self.instance(who))
                 case VarKind.LOCK:
-                    lock = next(
-                        (n.name for n in self.system.locks if self._short.get(n.name, n.name) == name.split("[")[0]), ""
-                    )
-                    yield Change(name, old, value, kind, folded=lock in told)
+                    yield Change(name, old, value, kind, folded=self._lock_called[name] in told)
                 case VarKind.LOCAL:
                     short = name.removesuffix(of_mover)
                     # A local that nobody reads any more is set back to its default: no deed of the model.
@@ -446,10 +472,9 @@ class Words:
         for update in transition.updates:
             if update.var.kind is VarKind.LOCAL and not update.binders:
                 deciding += support(update.value, before, env)
-        for cell in dict.fromkeys(deciding):
-            var = self._vars[cell[0]]
-            if var.kind is VarKind.STATE:
-                yield self.cell(cell), show_value(var.sort, before[cell])
+        for cell in dict.fromkeys(map(self.whole, deciding)):
+            if self._vars[cell[0]].kind is VarKind.STATE:
+                yield self.cell(cell), self.value(cell, before)
 
     def lock_act(
         self, event: LockEvent, before: State, after: State | None, env: Env, who: Instance
@@ -465,7 +490,8 @@ class Words:
 
     def failure(self, check: Check, before: State, env: Env) -> Failure:
         """A failed check of a step that began in ``before``."""
-        facts = tuple(self.fact(c, before) for c in support(check.cond, before, env) if self.worth_telling(c))
+        cells = dict.fromkeys(map(self.whole, support(check.cond, before, env)))
+        facts = tuple(self.fact(c, before) for c in cells if self.worth_telling(c))
         return Failure(check.prop, check.message, places_of(check.origin), facts, check.fatal)
 
     # Facts
@@ -482,15 +508,16 @@ class Words:
             at = stands(location.name, location.origin, location.waiting)
             return f"{self.instance(Instance(thread.name, index))} is at {at}"
         if var.kind is VarKind.LOCAL:
-            return f"{self._local(cell)} = {show_value(var.sort, state[cell])}"
-        return f"{self.cell(cell)} = {show_value(var.sort, state[cell])}"
+            return f"{self._local(cell)} = {self.value(cell, state)}"
+        return f"{self.cell(cell)} = {self.value(cell, state)}"
 
     def facts(self, cells: Sequence[Cell], states: Sequence[State]) -> tuple[Fact, ...]:
         """What ``cells`` say in the last of ``states``, each with the step since which it is so."""
         facts = []
-        for cell in cells:
+        for cell in dict.fromkeys(map(self.whole, cells)):
             if self.worth_telling(cell):
-                since = _since([s[cell] for s in states])
+                stale = self._stale.get(cell[0])
+                since = _since([(s[cell], s[stale, cell[1]] if stale is not None else 0) for s in states])
                 facts.append(Fact(self.fact(cell, states[-1]), since))
         return tuple(facts)
 
@@ -508,7 +535,7 @@ def stands(name: str, origin: Origin | None, waiting: bool) -> str:
     return f"line {origin.span.line}" + (" (waiting)" if waiting else "")
 
 
-def _since(values: Sequence[int]) -> int | None:
+def _since(values: Sequence[object]) -> int | None:
     """The step (1-based) that gave the last of ``values``, or None if it was so from the beginning."""
     for number in range(len(values) - 1, 0, -1):
         if values[number - 1] != values[number]:

@@ -9,7 +9,7 @@ from protocheck.diagnostics import Label
 from protocheck.ir.expr import Op
 from protocheck.source import Span
 from protocheck.syntax import nodes as n
-from protocheck.types import rules
+from protocheck.types import objects, rules
 from protocheck.types import tree as t
 from protocheck.types import types as ty
 from protocheck.types.report import did_you_mean
@@ -38,6 +38,7 @@ BUILTINS = {
     "max": BuiltIn("max(a, b)", 2, False),
     "power_of_two": BuiltIn("power_of_two(n)", 1, False),
     "changed": BuiltIn("changed(seen)", 1, False),
+    "live": BuiltIn("live(p)", 1, False),
     "snapshot": BuiltIn("snapshot(version)", 1, True),
     "bump": BuiltIn("bump(version)", 1, True),
     "cmpxchg": BuiltIn("cmpxchg(ref x, old, new)", 3, True),
@@ -48,7 +49,6 @@ BUILTINS = {
     "test_and_set": BuiltIn("test_and_set(ref x)", 1, True),
     "test_and_clear": BuiltIn("test_and_clear(ref x)", 1, True),
 }
-LATER = {"live": "objects"}
 
 
 def check_call(x: Exprs, node: n.Call, hint: ty.Type | None) -> t.Rhs:
@@ -58,12 +58,6 @@ def check_call(x: Exprs, node: n.Call, hint: ty.Type | None) -> t.Rhs:
         if x.home.find(name) is None:
             if name in BUILTINS:
                 return _builtin(x, node, name)
-            if name in LATER:
-                return x.error(
-                    rules.NOT_YET_SUPPORTED,
-                    f"`{name}` is not supported yet: it comes with {LATER[name]}",
-                    node.func.span,
-                )
             _arguments_anyway(x, node)
             return x.error(
                 rules.UNKNOWN_NAME, f"unknown proc, op or fn `{name}`", node.func.span, mend=_nearest(x, name)
@@ -248,6 +242,8 @@ def _pure(x: Exprs, node: n.Call, name: str) -> t.Expr:
             )  # fmt: skip
         x.reads += 1
         return t.Changed(snapshot=seen, type=BOOL, span=node.span)
+    if name == "live":
+        return objects.live(x, x.infer(args[0], None), node.span)
     numbers = tuple(x.integer(a) for a in args)
     if name in ("min", "max"):
         return t.Apply(op=Op.MIN if name == "min" else Op.MAX, args=numbers, type=INT, span=node.span)
@@ -301,6 +297,9 @@ def place(x: Exprs, node: n.Expr) -> t.Place | None:
     """A place that is written: a local, a cell of state, or a field of one. Reports what must not be written here."""
     racy = isinstance(node, n.Racy)
     inner = node.operand if isinstance(node, n.Racy) else node
+    part = objects.part_of(x, inner)
+    if part is not None:
+        return _part_place(x, part, inner, racy)
     if isinstance(inner, n.Member) and not isinstance(x.quiet_path(inner.base), ActorSymbol | ImportSymbol):
         base = place(x, inner.base)
         if base is None:
@@ -354,6 +353,31 @@ def place(x: Exprs, node: n.Expr) -> t.Place | None:
         )  # fmt: skip
         return None
     return t.StateRef(state=symbol.name, index=found_index, racy=racy, type=symbol.type, span=inner.span)
+
+
+def _part_place(x: Exprs, part: objects.Part, node: n.Expr, racy: bool) -> t.Place | None:
+    """A field of an object that is written."""
+    symbol = part.symbol
+    if symbol is None:
+        return None
+    if not isinstance(symbol, StateSymbol):
+        x.error(
+            rules.INVALID_TARGET, f"`{node.span.text}` is {kind_of(symbol)} and cannot be assigned", node.span,
+            "not a variable", [x.world.declared(symbol)],
+        )  # fmt: skip
+        return None
+    x.types.state(symbol)
+    index = x.part_index(part, symbol, node.span)
+    if len(index) < len(symbol.index):
+        missing = "".join(f"[{show(k)}]" for k in symbol.index[len(index) :])
+        x.error(
+            rules.WRONG_INDEX, f"`{node.span.text}` needs an index", node.span, f"index it by {missing}",
+            [x.world.declared(symbol)], "one cell is assigned at a time; `for` visits all",
+        )  # fmt: skip
+        return None
+    if not _may_write(x, symbol, node.span):
+        return None
+    return t.StateRef(state=symbol.name, index=index, racy=racy, type=symbol.type, span=node.span)
 
 
 def _local_place(x: Exprs, local: t.Local, span: Span) -> t.LocalRef | None:

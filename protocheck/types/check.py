@@ -27,6 +27,7 @@ from protocheck.types.failures import enter_budgets, may_fail
 from protocheck.types.flow import check_flow
 from protocheck.types.fns import fn_value
 from protocheck.types.graph import check_graph
+from protocheck.types.objects import pool_decl
 from protocheck.types.report import Report, did_you_mean
 from protocheck.types.scope import (
     Home,
@@ -129,10 +130,14 @@ class _Checker:
             types.param(param)
         for kind in declared.types:
             types.of_symbol(kind)
+        for pool in declared.pools:
+            types.pool(pool)
         for state in declared.states:
             types.state(state)
         for lock in declared.locks:
             lock.index = tuple(types.index_type(i, lock.home) for i in lock.node.indexes)
+            if lock.pool:
+                lock.index = (ty.PointerType(lock.pool), *lock.index)
         for routine in declared.routines:
             types.sign(routine)
         for thread in declared.threads:
@@ -166,6 +171,7 @@ class _Checker:
             routines=ordered, threads=threads, variants=tuple(variants), init=init,
             order=self.order(), nest_under=self.nest_under(), nest_by=self.nest_by(),
             properties=(), scenarios={}, checks=(),
+            pools={p.name: pool_decl(p) for p in declared.pools},
         )  # fmt: skip
         if not declared.threads:
             world.report.add(
@@ -380,6 +386,9 @@ class _Checker:
         x = Exprs(self.world, self.types, symbol.home, "pure")
         x.no_call = "in an initial value"
         names = [i.name for i in node.type.indexes] if isinstance(node.type, n.ArrayType) else []
+        if symbol.pool:
+            x.this = symbol.binders[0]
+            names = [None, *names]
         for local, name in zip(symbol.binders, names, strict=False):
             if name is not None:
                 x.scopes[-1][name.text] = local
@@ -405,6 +414,8 @@ class _Checker:
         match kind:
             case ty.ScalarsetType():
                 return not self.world.scalarsets[kind.name].members if kind.name in self.world.scalarsets else False
+            case ty.PointerType():
+                return True
             case ty.RecordType():
                 return any(self._needs_value(k) for _, k in kind.fields)
             case _:

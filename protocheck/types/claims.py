@@ -22,9 +22,6 @@ from protocheck.types.type_check import Types
 from protocheck.types.walk import statements
 
 LATER: Mapping[str, tuple[str, str]] = {
-    "leak": ("a family of claims about objects", "write a claim about the array that stands for the pool"),
-    "use_after_free": ("a family of claims about objects", "write an `assert` where a place is used"),
-    "double_free": ("a family of claims about objects", "write an `assert` where a place is given back"),
     "stuck": ("a family of claims about liveness", "use `deadlock`, and `final` for threads that end"),
 }
 """Families of claims that are planned."""
@@ -35,6 +32,9 @@ FAMILIES = (
     "lock_order", "deadlock", "livelock", "starvation", "lock_misuse", "range", "null_deref", "bug", "assertion",
 )  # fmt: skip
 """The families that every model has; all others come from tags and properties."""
+
+LIFETIME = ("use_after_free", "double_free", "leak")
+"""The families of models with objects."""
 
 PROPERTY_KINDS = {
     n.TransitionProp: "transition",
@@ -186,6 +186,8 @@ class _Claims:
         self.module = module
         self.names = {p.name: p for p in module.properties}
         self.families = set(FAMILIES) | {p.family for p in module.properties} | _tags(module)
+        if module.pools:
+            self.families |= set(LIFETIME)
         self.labels = {key.split("\0")[2] for key in world.marks["label"]}
         self.variants: dict[str, list[t.VariantDecl]] = {}
         for v in module.variants:

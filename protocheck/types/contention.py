@@ -112,6 +112,7 @@ class Access:
     write: bool
     held: HeldForms
     wild: bool = False
+    frees: bool = False  # the write is that of ``free``, which heeds no guard
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,28 @@ class Contention:
         declaration = self.module.states[access.state]
         if declaration.ghost:
             return False
-        if access.state not in self.wild and self._guarded(access):
-            return False
-        return any(
-            self._conflict(access, other) and (access.state in self.wild or not self._excluded(access, other))
+        meeting = [
+            other
             for other in self.accesses
             if other.state == access.state
+            and self._conflict(access, other)
+            and (access.state in self.wild or not self._excluded(access, other))
+        ]
+        if any(other.frees for other in meeting) and not self._pinned(access):
+            return True
+        if access.state not in self.wild and self._guarded(access):
+            return False
+        return any(not other.frees for other in meeting)
+
+    def _pinned(self, access: Access) -> bool:
+        """Whether a lock of the object itself is surely held: a run in which it is freed meanwhile ends there."""
+        pool = next((p for p in self.module.pools.values() if access.state in p.fields), None)
+        return pool is not None and any(
+            h.lock in pool.locks
+            and self.module.locks[h.lock].kind is not LockKind.FLAG
+            and not h.every
+            and h.index[0] == access.index[0] != ANY
+            for h in access.held
         )
 
     def shared(self, state: str) -> bool:
@@ -463,6 +480,8 @@ class _Walker:
                     for e in place.index:
                         self.reads(e, c)
                 self.place_read(place, c)
+                if value.name == "free" and isinstance(place, StateRef):
+                    self.free(place, c)
             case TryAcquire(lock=lock):
                 for e in lock.index:
                     self.reads(e, c)
@@ -472,6 +491,13 @@ class _Walker:
                     self.reads(e, c)
             case _:
                 self.reads(value, c)
+
+    def free(self, place: StateRef, c: _Context) -> None:
+        """``free`` ends the life of every field of the object."""
+        pool = next(p for p in self.module.pools.values() if p.live == place.state)
+        for state in pool.fields:
+            rest = tuple(ANY for _ in self.module.states[state].binders[1:])
+            c.out.append(Access(c.thread, state, (c.form(place.index[0]), *rest), True, c.held, frees=True))
 
     def call(self, call: Call, c: _Context) -> None:
         for param, arg in zip(self.module.routines[call.routine].params, call.args, strict=True):

@@ -11,6 +11,7 @@ from protocheck.ir.system import LockKind
 from protocheck.source import Span
 from protocheck.syntax import nodes as n
 from protocheck.types import rules
+from protocheck.types import types as ty
 from protocheck.types.report import did_you_mean, listing
 from protocheck.types.scope import (
     ActorSymbol,
@@ -19,6 +20,7 @@ from protocheck.types.scope import (
     ImportSymbol,
     LockSymbol,
     ParamSymbol,
+    PoolSymbol,
     RoutineSymbol,
     StateSymbol,
     Symbol,
@@ -42,6 +44,7 @@ class Declared:
     consts: list[ConstSymbol] = field(default_factory=list)
     states: list[StateSymbol] = field(default_factory=list)
     locks: list[LockSymbol] = field(default_factory=list)
+    pools: list[PoolSymbol] = field(default_factory=list)
     routines: list[RoutineSymbol] = field(default_factory=list)
     threads: list[ThreadSymbol] = field(default_factory=list)
     variants: list[tuple[n.VariantDecl, Home]] = field(default_factory=list)
@@ -138,6 +141,9 @@ class _Declarer:
                 if self._enter(item.name, lock, scope):
                     self.world.locks[lock.name] = lock
                     self.out.locks.append(lock)
+            case n.ObjectDecl():
+                self._misplaced(outside, item, "an `object`", "outside of an actor")
+                self._object(item, home, scope)
             case n.RoutineDecl() | n.FnDecl():
                 if isinstance(item, n.RoutineDecl):
                     self._misplaced(
@@ -192,16 +198,57 @@ class _Declarer:
         parts = [p.type for p in item.type.parts] if isinstance(item.type, n.ProductType) else [item.type]
         for part in parts:
             if isinstance(part, n.ScalarsetType) and isinstance(part.size, n.SizeParam):
-                if home.library:
-                    self.world.report.add(
-                        rules.MISPLACED_DECLARATION, "a size that scenarios set cannot stand in a library",
-                        part.size.span, "declares a parameter", mend="take the type as a parameter of the module",
-                    )  # fmt: skip
-                    continue
-                top = home.scopes[-1]
-                size = ParamSymbol(part.size.name.text, part.size.name.span, home, part.size)
-                if self._enter(part.size.name, size, top):
-                    self.out.params.append(size)
+                self._size(part.size, home)
+
+    def _object(self, item: n.ObjectDecl, home: Home, scope: dict[str, Symbol]) -> None:
+        """A pool: a type of pointers, its fields and locks as arrays over the places, and which places are in use."""
+        full = home.prefix + item.name.text
+        symbol = TypeSymbol(full, item.name.span, home, None)
+        symbol.type = ty.PointerType(full)
+        if not self._enter(item.name, symbol, scope):
+            return
+        if isinstance(item.size, n.SizeParam):
+            self._size(item.size, home)
+        locks: dict[str, Symbol] = {}
+        inner = Home(home.owner, f"{full}.", (locks, *home.scopes), home.library)
+        name = n.Ident("live", span=item.name.span)
+        bits = n.StateDecl(True, False, name, n.BoolType(span=item.name.span), None, None, span=item.name.span)
+        live = StateSymbol(f"{full}.live", item.name.span, inner, bits, pool=full)
+        pool = PoolSymbol(full, item.name.span, home, item, live, {})
+        taken: dict[str, Symbol] = {"live": live}
+        for member in item.members:
+            made: StateSymbol | LockSymbol
+            if isinstance(member, n.StateDecl):
+                made = StateSymbol(inner.prefix + member.name.text, member.name.span, inner, member, pool=full)
+            else:
+                kind = LockKind(member.kind)
+                made = LockSymbol(inner.prefix + member.name.text, member.name.span, inner, member, kind, pool=full)
+            if not self._enter(member.name, made, taken):
+                continue
+            pool.members[member.name.text] = made
+            if isinstance(made, StateSymbol):
+                self.world.states[made.name] = made
+                self.out.states.append(made)
+            else:
+                locks[member.name.text] = made
+                self.world.locks[made.name] = made
+                self.out.locks.append(made)
+        self.world.states[live.name] = live
+        self.out.states.append(live)
+        self.world.pools[full] = pool
+        self.out.pools.append(pool)
+
+    def _size(self, size: n.SizeParam, home: Home) -> None:
+        """The parameter that is declared where a size is."""
+        if home.library:
+            self.world.report.add(
+                rules.MISPLACED_DECLARATION, "a size that scenarios set cannot stand in a library",
+                size.span, "declares a parameter", mend="take the type as a parameter of the module",
+            )  # fmt: skip
+            return
+        symbol = ParamSymbol(size.name.text, size.name.span, home, size)
+        if self._enter(size.name, symbol, home.scopes[-1]):
+            self.out.params.append(symbol)
 
     def _param(self, item: n.ParamDecl, home: Home, scope: dict[str, Symbol]) -> None:
         symbol = ParamSymbol(item.name.text, item.name.span, home, item)

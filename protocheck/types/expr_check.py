@@ -17,7 +17,7 @@ from protocheck.ir.expr import Op, Quantifier
 from protocheck.ir.system import LockKind
 from protocheck.source import Span
 from protocheck.syntax import nodes as n
-from protocheck.types import rules
+from protocheck.types import objects, rules
 from protocheck.types import tree as t
 from protocheck.types import types as ty
 from protocheck.types.calls import BUILTINS, check_call
@@ -74,6 +74,7 @@ class Exprs:
         self.no_call = "here"  # where ``pre`` is None: why there can be no call
         self.reads = 0  # of shared state so far in this statement, or of locals that a call could change
         self.whole: Span | None = None  # the body that is checked
+        self.this: t.Local | None = None  # in the guard of a field: the object that it is a field of
         self.user: tuple[str, str] = ("", "")  # routine or thread and its variant: who uses labels, who calls
 
     # ------------------------------------------------------------------------------------------------ plumbing
@@ -193,6 +194,8 @@ class Exprs:
                 return check_call(self, node, expected)
             case n.TryAcquire():
                 return self.try_acquire(node)
+            case n.NewObject():
+                return objects.new(self, node)
             case n.Unary(op="!", operand=n.TryAcquire() | n.Call() as inner) if not (
                 isinstance(inner, n.Call) and not self._callee_is_routine(inner)
             ):
@@ -237,7 +240,7 @@ class Exprs:
                 return self._callee_is_routine(node) or any(
                     self._has_call(a) for a in node.args if not isinstance(a, n.RefArg)
                 )
-            case n.TryAcquire():
+            case n.TryAcquire() | n.NewObject():
                 return True
             case n.Binary():
                 return self._has_call(node.left) or self._has_call(node.right)
@@ -289,7 +292,7 @@ class Exprs:
                 return self._member(node, hint)
             case n.Index():
                 return self._index(node, racy=False)
-            case n.Call() | n.TryAcquire():
+            case n.Call() | n.TryAcquire() | n.NewObject():
                 return self._call(node, hint)
             case n.Unary():
                 return self._unary(node)
@@ -323,10 +326,12 @@ class Exprs:
             case _:
                 assert_never(node)
 
-    def _call(self, node: n.Call | n.TryAcquire, hint: ty.Type | None) -> t.Expr:
+    def _call(self, node: n.Call | n.TryAcquire | n.NewObject, hint: ty.Type | None) -> t.Expr:
         before = self.reads
         if isinstance(node, n.TryAcquire):
             call: t.Rhs = self.try_acquire(node)
+        elif isinstance(node, n.NewObject):
+            call = objects.new(self, node)
         else:
             call = check_call(self, node, hint)
         if not isinstance(call, t.Call | t.BuiltinCall | t.TryAcquire):
@@ -550,6 +555,11 @@ class Exprs:
             fields = dict(kind.fields)
         elif isinstance(kind, ty.OptionType):
             return self.possible_none(base)
+        elif isinstance(kind, ty.PointerType):
+            member = objects.member(self, base, node)
+            if isinstance(member, StateSymbol):
+                return self._state(member, (base,), node.span, racy=False)
+            return t.Const(value=0, type=ERROR, span=node.span) if member is None else self._symbol(member, node.span)
         else:
             return self.error(
                 rules.UNKNOWN_MEMBER,
@@ -571,6 +581,9 @@ class Exprs:
         if isinstance(symbol, StateSymbol):
             self.types.state(symbol)
             return self._state(symbol, self.indexes(symbol.index, index, node.span, symbol), node.span, racy)
+        part = objects.part_of(self, node) if symbol is None else None
+        if part is not None:
+            return self._part(part, node.span, racy)
         if symbol is None and not isinstance(base, n.Name | n.Member):
             inner: t.Expr | None = self.infer(base, None)
         elif symbol is None:
@@ -585,6 +598,22 @@ class Exprs:
                 f"this is `{show(inner.type)}`, not an array",
             )
         return t.Const(value=0, type=ERROR, span=node.span)
+
+    def _part(self, part: objects.Part, span: Span, racy: bool) -> t.Expr:
+        """A field of an object, with its further indexes."""
+        symbol = part.symbol
+        if symbol is None:
+            return t.Const(value=0, type=ERROR, span=span)
+        if isinstance(symbol, LockSymbol):
+            return self._symbol(symbol, span)
+        self.types.state(symbol)
+        return self._state(symbol, self.part_index(part, symbol, span), span, racy)
+
+    def part_index(
+        self, part: objects.Part, symbol: StateSymbol | LockSymbol, span: Span
+    ) -> tuple[t.Expr, ...]:
+        """The whole index of a member of an object: the pointer, then what is written behind the name."""
+        return (part.pointer, *self.indexes(symbol.index[1:], part.index, span, symbol))
 
     def indexes(
         self, kinds: tuple[ty.Type, ...], nodes: Sequence[n.Expr], span: Span, symbol: StateSymbol | LockSymbol
@@ -606,6 +635,9 @@ class Exprs:
             )
         base, index = _spread(node.operand)
         symbol = self.quiet_path(base)
+        part = objects.part_of(self, node.operand) if symbol is None else None
+        if part is not None:
+            return self._part(part, node.operand.span, racy=True)
         if not isinstance(symbol, StateSymbol):
             self.infer(node.operand, None)
             return self.error(
@@ -806,6 +838,8 @@ class Exprs:
         """A bound name; for a set-valued domain also the condition that it is a member."""
         kind, members = self.domain(domain)
         local = self.declare(name, kind)
+        if isinstance(kind, ty.PointerType):
+            return local, objects.in_use(self, local, kind, domain.span)
         if members is None:
             return local, None
         ref = t.LocalRef(local=local, type=kind, span=name.span)
@@ -826,6 +860,11 @@ class Exprs:
                 return ty.ThreadType(symbol.name), None
             if (symbol is None and local is None) or isinstance(symbol, TypeSymbol):
                 kind = self.types.resolve(node, self.home)
+                if isinstance(kind, ty.PointerType):
+                    if self.mode in ("ghost", "claim", "property"):
+                        return kind, None
+                    objects.refuse_conjured(self, kind, node.span, "picked")
+                    return ERROR, None
                 return (kind if self.types.is_index(kind, node.span, "run over") else ERROR), None
             expr: n.Expr = n.Name(node.path[0], span=node.path[0].span)
             for ident in node.path[1:]:
@@ -913,7 +952,8 @@ class Exprs:
     def lock(self, node: n.Expr, *, every: bool = False) -> t.LockRef | None:
         """The lock that ``node`` names; ``every`` instance of an array is named without an index."""
         base, index = _spread(node)
-        symbol = self.types.expression_path(base, self.home, "lock")
+        part = objects.part_of(self, node) if self.quiet_path(base) is None else None
+        symbol = self.types.expression_path(base, self.home, "lock") if part is None else part.symbol
         if symbol is None:
             return None
         if not isinstance(symbol, LockSymbol):
@@ -923,7 +963,14 @@ class Exprs:
                 [self.world.declared(symbol)],
             )  # fmt: skip
             return None
-        found = self.indexes(symbol.index, index, node.span, symbol)
+        if part is not None:
+            found = self.part_index(part, symbol, node.span)
+            index = [*index, node]  # an object is named, so it is no whole array
+        elif self.this is not None and self.this.type == ty.PointerType(symbol.pool):
+            own = t.LocalRef(local=self.this, type=self.this.type, span=node.span)
+            found = (own, *self.indexes(symbol.index[1:], index, node.span, symbol))
+        else:
+            found = self.indexes(symbol.index, index, node.span, symbol)
         if every and (index or not symbol.index):
             self.error(
                 rules.WRONG_INDEX, f"`every` takes a whole array, and `{node.span.text}` is one lock", node.span,

@@ -232,7 +232,7 @@ def _refuse_blocking(
     for name, found in bodies.items():
         for body in found:
             for s in statements(body.body) if body.body is not None else ():
-                if isinstance(s, t.Await | t.With | t.Acquire | t.Synchronize | t.Retry):
+                if isinstance(s, t.Await | t.With | t.Acquire | t.Synchronize | t.Retry) or _takes(s):
                     waiting.setdefault(name, s.span)
                 call = call_of(rhs_of(s))
                 if isinstance(call, t.TryAcquire) and call.killable:
@@ -266,6 +266,12 @@ def _refuse_blocking(
             for s in statements(body.body):
                 if isinstance(s, t.Atomic):
                     refuse(s.body, "`atomic` is indivisible", True)
+
+
+def _takes(s: t.Statement) -> bool:
+    """Whether ``s`` waits for an object."""
+    call = call_of(rhs_of(s))
+    return isinstance(call, t.BuiltinCall) and call.name == "new"
 
 
 def _is_op(module: t.CheckedModule, name: str) -> bool:

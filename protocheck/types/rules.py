@@ -301,6 +301,68 @@ hypervisor kvm {
 """,
 )
 
+NOT_AN_OBJECT = _rule(
+    "not-an-object",
+    "`new` names something that is no pool of objects.",
+    "`new` takes a place from a pool that is declared by `object NAME[size] { }`.",
+    """
+type gfn = scalarset(gfns in 1..4 = 2)
+hypervisor kvm { thread main { let g = new gfn; } }
+""",
+    """
+hypervisor kvm {
+    object page[2] { }
+    thread main { let g = new page;  free g; }
+}
+""",
+)
+
+CONJURED_POINTER = _rule(
+    "conjured-pointer",
+    "A pointer is to come from nowhere.",
+    """
+Pointers come from `new`, and every copy knows if its object was freed since. A pointer that is chosen, havocked or
+picked by a loop would know nothing of that. In ghost code, assertions and properties `forall p in slot` runs over the
+objects that exist.
+""",
+    """
+hypervisor kvm {
+    object slot[2] { state users : 0..3 = 0; }
+    thread main { choose p : slot;  p.users = 1; }
+}
+""",
+    """
+hypervisor kvm {
+    object slot[2] { state users : 0..3 = 0; }
+    state slots : [0..1] slot? = none;
+    thread main { choose i : 0..1;  let p = slots[i];  if p != none { p.users = 1; } }
+}
+""",
+)
+
+LIVE_IN_CODE = _rule(
+    "live-in-code",
+    "Code asks whether an object was freed.",
+    """
+No memory tells whether it was freed, so code that asks has no counterpart. `live(p)` is for assertions, ghost code and
+properties; code keeps a reference count, a lock, or a flag.
+""",
+    """
+hypervisor kvm {
+    object slot[2] { }
+    state root : slot? = none;
+    thread main { let p = root;  if live(p) { skip; } }
+}
+""",
+    """
+hypervisor kvm {
+    object slot[2] { }
+    state root : slot? = none;
+    thread main { let p = root;  assert p == none || live(p), "the root is stale"; }
+}
+""",
+)
+
 MISPLACED_TYPE = _rule(
     "misplaced-type",
     "A type that cannot stand here.",

@@ -87,6 +87,7 @@ class StateSymbol:
     type: ty.Type = field(default_factory=ty.ErrorType)
     binders: tuple[t.Local, ...] = ()
     busy: bool = False
+    pool: str = ""  # of the objects that it is a field of: its first index is a pointer
 
     @property
     def ghost(self) -> bool:
@@ -101,6 +102,19 @@ class LockSymbol:
     node: n.LockDecl
     kind: LockKind
     index: tuple[ty.Type, ...] = ()
+    pool: str = ""
+
+
+@dataclass(eq=False)
+class PoolSymbol:
+    """A pool of objects: what is in each of them, and which places are in use. It is known as a type."""
+
+    name: str
+    span: Span
+    home: Home
+    node: n.ObjectDecl
+    live: StateSymbol
+    members: dict[str, StateSymbol | LockSymbol]
 
 
 @dataclass(eq=False)
@@ -179,6 +193,7 @@ class World:
         self.types: dict[str, TypeSymbol] = {}
         self.states: dict[str, StateSymbol] = {}
         self.locks: dict[str, LockSymbol] = {}
+        self.pools: dict[str, PoolSymbol] = {}
         self.routines: dict[str, RoutineSymbol] = {}
         self.threads: dict[str, ThreadSymbol] = {}
         self.actors: dict[str, str] = {}
@@ -294,6 +309,8 @@ def show(kind: ty.Type) -> str:
             return "version"
         case ty.SnapshotType():
             return f"snapshot of {kind.state}"
+        case ty.PointerType():
+            return kind.pool
         case ty.ThreadType():
             return f"an instance of {kind.thread}"
         case ty.NoneType():

@@ -15,7 +15,7 @@ from protocheck.ir.expr import Op
 from protocheck.ir.system import LockKind
 from protocheck.source import Span
 from protocheck.syntax import nodes as n
-from protocheck.types import rules
+from protocheck.types import objects, rules
 from protocheck.types import tree as t
 from protocheck.types import types as ty
 from protocheck.types.calls import assigned, check_call, forget, place
@@ -24,7 +24,7 @@ from protocheck.types.ranges import INT, fold, number
 from protocheck.types.scope import RoutineSymbol, StateSymbol, show
 from protocheck.types.type_check import is_int
 from protocheck.types.unwind import Inside, Undo, Unwinding, error_test, has_errors
-from protocheck.types.walk import larger_than
+from protocheck.types.walk import call_of, larger_than, rhs_of
 
 MAX_BOUND = 40
 
@@ -89,6 +89,10 @@ class Stmts:
         pre: list[t.Statement] = []
         self.x.pre, self.x.reads = pre, 0
         done = self._statement(node, after)
+        for s in (*pre, *done):
+            call = call_of(rhs_of(s))
+            if isinstance(call, t.BuiltinCall) and call.name == "new" and self.what != "init":
+                self._may_block(call.span, "`new`")
         return [*pre, *done]
 
     def _statement(self, node: n.Stmt, after: n.Stmt | None) -> list[t.Statement]:
@@ -100,6 +104,11 @@ class Stmts:
                 return self._var(node, after)
             case n.Let():
                 return self._let(node)
+            case n.LetNew():
+                return self._let_new(node)
+            case n.Free():
+                freed = objects.free(x, node)
+                return [] if freed is None else [t.Builtin(call=freed, span=span)]
             case n.Assign():
                 return self._assign(node)
             case n.ExprStmt() | n.Ignore():
@@ -307,7 +316,7 @@ class Stmts:
 
     def _needs_value(self, kind: ty.Type) -> bool:
         match kind:
-            case ty.ScalarsetType():
+            case ty.ScalarsetType() | ty.PointerType():
                 return True
             case ty.RecordType():
                 return any(self._needs_value(k) for _, k in kind.fields)
@@ -350,6 +359,34 @@ class Stmts:
         local = x.declare(node.name, kind)
         self._learn(local, value)
         return [t.Declare(local=local, value=value, span=node.span)]
+
+    def _let_new(self, node: n.LetNew) -> list[t.Statement]:
+        """``let p = new slot else { }``: a pointer or none first; the block is left where it is none."""
+        x, span = self.x, node.span
+        value = objects.new(x, node.new, otherwise=True)
+        kind = None if node.type is None else x.types.local(node.type, x.home)
+        taken = x.world.local("taken", value.type)
+        first = t.Declare(local=taken, value=value, span=Span(span.file, span.start, node.new.span.end))
+        otherwise, live, _ = self._branch(node.otherwise, frozenset())
+        if live:
+            x.error(
+                rules.UNCHOSEN_VALUE, f"after this `else`, `{node.name.text}` has no value", node.otherwise.span,
+                "control goes on after it", [Label(node.name.span, "nothing was taken")],
+                "end it with `return`, `continue`, `break`, `retry` or `halt`",
+            )  # fmt: skip
+        self.live = True
+        if not isinstance(value.type, ty.OptionType):
+            x.declare(node.name, ERROR)
+            return []
+        if kind is not None and not isinstance(kind, ty.ErrorType) and kind not in (value.type, value.type.of):
+            x.mismatch(value.type.of, kind, node.new.span)
+        mine = t.LocalRef(local=taken, type=value.type, span=node.new.span)
+        nothing = t.NoneLit(type=value.type, span=node.new.span)
+        gone = t.Apply(op=Op.EQ, args=(mine, nothing), type=BOOL, span=node.new.span)
+        leave = t.If(condition=gone, then=otherwise, otherwise=None, span=span)
+        local = x.declare(node.name, value.type.of)
+        some = t.Unwrap(base=mine, checked=False, type=value.type.of, span=node.new.span)
+        return [first, leave, t.Declare(local=local, value=some, span=span)]
 
     def _inferred(self, value: t.Rhs, node: n.Let) -> ty.Type:
         bounds = None
@@ -418,7 +455,7 @@ class Stmts:
     def _is_ghost_target(self, node: n.Expr) -> bool:
         at = node.operand if isinstance(node, n.Racy) else node
         while True:
-            symbol = self.x.quiet_path(at)
+            symbol = self.x.quiet_path(at) or objects.quiet_member(self.x, at)
             if isinstance(symbol, StateSymbol):
                 return symbol.ghost
             match at:
@@ -436,7 +473,7 @@ class Stmts:
             )  # fmt: skip
             return []
         target = place(x, node.target)
-        if target is None:
+        if target is None or objects.refuse_conjured(x, target.type, node.target.span, "havocked"):
             return []
         self._written(target, None)
         return [t.Havoc(place=target, span=node.span)]
@@ -518,6 +555,8 @@ class Stmts:
             x.error(
                 rules.TYPE_MISMATCH, "a snapshot cannot be chosen", node.type.span, mend="take one with `snapshot(v)`"
             )
+            kind = ERROR
+        if objects.refuse_conjured(x, kind, node.type.span, "chosen"):
             kind = ERROR
         local = x.declare(node.name, kind)
         where = None
@@ -602,6 +641,8 @@ class Stmts:
         x = self.x
         with x.scope():
             kind, members = x.domain(node.domain)
+            if objects.refuse_conjured(x, kind, node.domain.span, "picked by a `for`"):
+                kind = ERROR
             local = x.declare(node.name, kind)
             where = None
             if node.where is not None:

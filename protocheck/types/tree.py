@@ -568,7 +568,11 @@ class Call(Typed):
 @dataclass(frozen=True, kw_only=True)
 class BuiltinCall(Typed):
     """An indivisible built-in on a place: ``snapshot bump cmpxchg xchg fetch_add dec_and_test inc_not_zero
-    test_and_set test_and_clear``. For snapshot and bump ``place`` is the version."""
+    test_and_set test_and_clear``. For snapshot and bump ``place`` is the version.
+
+    ``free`` (of ``args[0]``), ``new`` (waits for a place) and ``try_new`` (or none): ``place`` is the pool's ``live``,
+    for the last two without an index.
+    """
 
     name: str
     place: Place
@@ -675,6 +679,20 @@ class LockDecl:
     index: tuple[Type, ...]
     kind: LockKind
     fair: Expr
+    span: Span = field(compare=False, repr=False)
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class PoolDecl:
+    """A pool of objects; its places are the scalarset of the same name. ``fields`` and ``locks`` are qualified names
+    of states and locks whose first index is a pointer; ``live`` (one of the states) says which places are in use."""
+
+    name: str
+    actor: str
+    fields: tuple[str, ...]
+    locks: tuple[str, ...]
+    live: str
     span: Span = field(compare=False, repr=False)
     doc: str = ""
 
@@ -803,3 +821,4 @@ class CheckedModule:
     scenarios: dict[str, ScenarioDecl]
     checks: tuple[str, ...]  # names or families of a `check` line; empty: all
     warnings: tuple[Diagnostic, ...] = ()
+    pools: dict[str, PoolDecl] = field(default_factory=dict)

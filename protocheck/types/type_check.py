@@ -18,6 +18,7 @@ from protocheck.types.scope import (
     Home,
     ImportSymbol,
     ParamSymbol,
+    PoolSymbol,
     RoutineSymbol,
     StateSymbol,
     Symbol,
@@ -150,15 +151,29 @@ class Types:
         symbol.busy = True
         node = symbol.node.type
         kind = self.resolve(node, symbol.home)
+        if symbol.pool and isinstance(kind, ty.VersionType):
+            self.world.report.add(
+                rules.MISPLACED_TYPE, "a version cannot be a field of an object", node.span,
+                "its snapshots would outlive it", mend="declare the version outside of the object",
+            )  # fmt: skip
+            kind = ERROR
         index: tuple[ty.Type, ...] = ()
         if isinstance(kind, ty.ArrayType):
             index, kind = kind.index, kind.element
         names = [i.name.text if i.name else "" for i in node.indexes] if isinstance(node, n.ArrayType) else []
         names += [""] * (len(index) - len(names))
+        if symbol.pool:
+            index, names = (ty.PointerType(symbol.pool), *index), ["", *names]
         symbol.index, symbol.type = index, kind
         symbol.binders = tuple(
             self.world.local(name or f"#{k}", i) for k, (name, i) in enumerate(zip(names, index, strict=True))
         )
+
+    def pool(self, symbol: PoolSymbol) -> None:
+        """Enter the places of a pool into the world: a scalarset."""
+        node = symbol.node
+        places = n.ScalarsetType(node.size, (), span=Span(node.span.file, node.span.start, node.size.span.end + 1))
+        self._scalarset(places, symbol.home, symbol.name)
 
     def is_index(self, kind: ty.Type, span: Span, what: str) -> bool:
         """Whether ``kind`` has finitely many values that can be counted off; reports it otherwise."""
@@ -167,6 +182,12 @@ class Types:
                 return True
             case ty.RecordType(product=True):
                 return True
+            case ty.PointerType():
+                self.world.report.add(
+                    rules.NOT_AN_INDEX_TYPE, f"a pointer to `{show(kind)}` cannot be {what}", span, "may be stale",
+                    mend="keep what belongs to an object in a field of it, and pointers in state or records",
+                )  # fmt: skip
+                return False
             case _:
                 self.world.report.add(
                     rules.NOT_AN_INDEX_TYPE, f"`{show(kind)}` cannot be {what}", span, "not a plain type",

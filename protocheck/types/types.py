@@ -90,6 +90,20 @@ class SnapshotType:
 
 
 @dataclass(frozen=True)
+class PointerType:
+    """A pointer to an object of pool ``pool`` (its qualified name, which is also that of the scalarset of places).
+
+    A place and a bit that says if the object was freed since. As the type of an index it means the place alone.
+    """
+
+    pool: str
+
+
+STALE = "#stale"
+"""The bit of a pointer that says if its object was freed since; the checked tree reads it as a field."""
+
+
+@dataclass(frozen=True)
 class ThreadType:
     """A reference to an instance of a thread class; only bound by quantifiers in properties."""
 
@@ -127,6 +141,7 @@ Type: TypeAlias = (
     | ArrayType
     | VersionType
     | SnapshotType
+    | PointerType
     | ThreadType
     | NoneType
     | VoidType

@@ -96,6 +96,13 @@ def _bare_item(item: n.Item | n.ActorMember) -> str:
             opts = [o.name + _opt("when", o.when) for o in options]
             tail = f" ({', '.join(opts)})" if opts else ""
             return f"{'pub ' if pub else ''}lock {name} : {_indexes(indexes)} {kind}{tail};"
+        case n.ObjectDecl(name=name, size=size, members=members):
+            inner = (
+                f"{size.name} in {_expr(size.lo)}..{_expr(size.hi)} = {_expr(size.default)}"
+                if isinstance(size, n.SizeParam)
+                else _expr(size)
+            )
+            return f"object {name}[{inner}] {{ " + " ".join(_item(m) for m in members) + " }"
         case n.Init(body=body):
             return f"init {_stmt(body)}"
         case n.Order(locks=locks):
@@ -363,6 +370,8 @@ def _expr(expr: n.Expr) -> str:
             return "{" + ", ".join(f"{f.name} = {_expr(f.value)}" for f in fields) + "}"
         case n.TryAcquire(lock=lock, mode=mode):
             return f"(try_acquire {_place(lock)}{_mode(mode)})"
+        case n.NewObject(pool=pool):
+            return f"(new {_path(pool)})"
         case _:
             assert_never(expr)
 
@@ -378,6 +387,10 @@ def _stmt(stmt: n.Stmt) -> str:
             return f"var {name}{_typed(type_)}{_opt('=', init)};"
         case n.Let(name=name, type=type_, init=value):
             return f"let {name}{_typed(type_)} = {_expr(value)};"
+        case n.LetNew(name=name, type=type_, new=new, otherwise=otherwise):
+            return f"let {name}{_typed(type_)} = new {_path(new.pool)} else {_stmt(otherwise)}"
+        case n.Free(target=target):
+            return f"free {_place(target)};"
         case n.Assign(target=target, op=op, value=value):
             return f"{_place(target)} {op} {_expr(value)};"
         case n.ExprStmt(call=call):
