@@ -70,7 +70,7 @@ def test_what_is_taken_for_granted_is_counted(body: str, expected: tuple[str, ..
         ("kernel k { lock m : flag; op f() holds m { skip; } thread t { f(); } }", "holds"),
         ("kernel k { thread t { skip; } } scenario s { strict; }", "strict"),
         ("kernel k { thread t { skip; } } check stuck;", "stuck"),
-        ("kernel k { thread t { skip; } } scenario s { expect leak holds; }", "leak"),
+        ("kernel k { thread t { skip; } } scenario s { expect stuck holds; }", "stuck"),
     ],
 )
 def test_what_is_planned_is_refused_by_name(text: str, word: str) -> None:
