@@ -185,6 +185,12 @@ class LockKind(Enum):
     RWSEM = "rwsem"
     SRCU = "srcu"
     FLAG = "flag"
+    IRQ_OFF = "irq_off"  # no lock: a thread that keeps interrupts away from its CPU "holds" it
+    PREEMPT_OFF = "preempt_off"
+
+
+MASKS = (LockKind.IRQ_OFF, LockKind.PREEMPT_OFF)
+NEVER_WAITED_FOR = (LockKind.SRCU, *MASKS)  # to take: everybody may hold them at once
 
 
 @dataclass(frozen=True)

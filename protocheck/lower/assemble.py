@@ -40,6 +40,7 @@ from protocheck.ir.system import (
     HELD_NONE,
     HELD_READ,
     HELD_WRITE,
+    MASKS,
     AcquireSite,
     Act,
     Case,
@@ -66,6 +67,7 @@ from protocheck.ir.system import (
 )
 from protocheck.lower import nodes as ops
 from protocheck.lower import objects, progress
+from protocheck.lower.cpus import ACTIVE, NOT_ASKED, Cpus
 from protocheck.lower.evaluate import MODE_SORT, OLD, Evaluator, Names, Path, ThreadView, as_old, state_storages
 from protocheck.lower.flow import Mentions, init_flow, mentions, thread_flow
 from protocheck.lower.instance import Instance
@@ -98,6 +100,7 @@ from protocheck.lower.values import (
     Value,
     Write,
     default_value,
+    flatten,
     index_sorts,
     make_storage,
     scalar,
@@ -197,6 +200,18 @@ class _Compiler:
         }
         self.holders = self.who(lambda op: op.lock if isinstance(op, ops.Take | ops.Attempt) else None)
         self.syncers = self.who(lambda op: op.lock if isinstance(op, ops.SyncBegin) else None)
+        self.cpus = Cpus(
+            instance.threads,
+            module.locks,
+            self.graphs,
+            self.views,
+            self.places_of_threads(),
+            self.holders,
+            self.held_mode,
+            self.queued_var,
+            self.lock_index,
+            self.names.fresh,
+        )
         self.explicit = {
             (lock, name)
             for lock, names in self.holders.items()
@@ -227,6 +242,7 @@ class _Compiler:
             self.budget("failures", lambda op: isinstance(op, ops.Inject)),
             self.budget("signals", lambda op: isinstance(op, ops.Take | ops.Wait) and op.killable),
             objects.copies(module, self.states, self.graphs, self.slots),
+            self.cpus,
         )
         self.steps: dict[str, ThreadSteps] = {}
         self.steppers: dict[str, Stepper] = {}
@@ -272,6 +288,22 @@ class _Compiler:
             start += width
         where = evaluator.truth(thread.where, Activation(thread.name, None), path)
         return ThreadView(thread.name, tuple(params), view.names, where)
+
+    def places_of_threads(self) -> dict[str, tuple[Expr, ...]]:
+        """For each thread class that runs on a CPU of the model, that CPU over its params."""
+        found = {}
+        for name, thread in self.instance.threads.items():
+            if thread.cpu is None:
+                continue
+            evaluator = self.evaluator("", ())
+            path = Path()
+            start = 0
+            for p in thread.params:
+                width = len(index_sorts(p.type, self.instance))
+                path.values[p.number] = evaluator.bundle(p.type, self.views[name].params[start : start + width])
+                start += width
+            found[name] = tuple(flatten(evaluator.value(thread.cpu, Activation(name, None), path)))
+        return found
 
     def evaluator(self, own_class: str, own: tuple[Param, ...]) -> Evaluator:
         return Evaluator(
@@ -470,6 +502,10 @@ class _Compiler:
             if name.startswith(("#at:", "#in:", "#finished:")):
                 kind, what, thread = name[1:].split(":")
                 return self.place_test(kind, what, thread, leaf.index)
+            if name.startswith(ACTIVE):
+                handler = name[len(ACTIVE) :]
+                resting = [self.number[handler][k] for k in self.at_rest(handler)]
+                return not_(self.pc_is(handler, resting, leaf.index))
             if name.startswith("#changed:"):
                 _, thread, loop = name.split(":")
                 return self.resolve(self.steppers[thread].changed(int(loop)))
@@ -513,7 +549,11 @@ class _Compiler:
                 transitions.append(finish(raw))
                 raws.append((name, raw))
         threads = tuple(self.thread_class(name) for name in self.graphs)
-        locks = tuple(self.lock(name) for name in self.module.locks if name in self.holders or name in self.flags)
+        locks = tuple(
+            self.lock(name)
+            for name, lock in self.module.locks.items()
+            if (name in self.holders or name in self.flags) and lock.kind not in MASKS
+        )
         variables, defaults = self.variables(transitions)
         system = System(
             self.module.name,
@@ -592,6 +632,8 @@ class _Compiler:
     def at_rest(self, name: str) -> list[Key]:
         steps = self.steps[name]
         nodes = self.graphs[name].nodes
+        if self.instance.threads[name].interrupt:
+            return [k for k in steps.keys if isinstance(nodes[k.node].op, ops.IrqBegin)]
         if self.instance.threads[name].kind is ThreadKind.ADVERSARY:
             return [k for k in steps.keys if not k.waiting and nodes[k.node].activation.origin is None]
         return [k for k in steps.keys if k in steps.rest and not k.waiting and not nodes[k.node].held]
@@ -659,6 +701,7 @@ class _Compiler:
         for name, left in (("failures", self.shared.failures), ("signals", self.shared.signals)):
             if left is not None:
                 found[left] = Lit(self.instance.params[name])
+        found.update(self.cpus.variables())
         for var in (*self.broken_in_init.values(), *self.fatal_in_init.values()):
             found[var] = FALSE
             kept.add(var)
@@ -741,7 +784,12 @@ class _Compiler:
 
     def waits_of(self, name: str) -> tuple[Wait, ...]:
         if name not in self.waiting:
-            self.waiting[name] = tuple(self.waits(name))
+            found = tuple(self.waits(name))
+            anywhere = [n for key, n in self.number[name].items() if key != END]
+            who = self.views[name].params
+            here = and_(self.pc_is(name, anywhere, who), self.running(), self.moving(name, who))
+            blocked = or_(*(w.blocked for w in found))
+            self.waiting[name] = (*found, *self.cpus.preempted(name, self.resolve, here, blocked))
         return self.waiting[name]
 
     def waits(self, name: str) -> Iterator[Wait]:
@@ -762,6 +810,9 @@ class _Compiler:
                 continue
             if isinstance(node.op, ops.SyncEnd):
                 yield self.sync_wait(stepper, node, here)
+                continue
+            if isinstance(node.op, ops.IrqBegin):
+                yield from self.cpus.pending(name, self.resolve, here, lambda n, w: not_(self.ended(n, w)))
                 continue
             out = [r for r in self.steps[name].transitions if r.source == key]
             if key in self.steps[name].stuck and not out:
@@ -842,6 +893,15 @@ class _Compiler:
         version = {v: name for name, found in self.shared.snapshots.items() for s in found for v in s.vars()}
         for e in blocking:
             for r in reads(e):
+                handler = self.cpus.served_by(r.var)
+                if handler is not None:
+                    others = self.others(handler)
+                    asked = and_(*map(eq, others, r.index[len(stepper.own) :]), ne(r, Lit(NOT_ASKED)))
+                    used = set(parameters(asked))  # the CPU may be chosen in the very step that waits for it
+                    picked = tuple(q for o in out for q in o.path.params if q in used)
+                    cond = self.resolve(exists(tuple(dict.fromkeys(picked)), asked))
+                    yield WaitsFor(handler, others, cond, f"has yet to run {handler}")
+                    continue
                 if r.var in version:
                     states[version[r.var]] = None
                 if r.var in of_var:
@@ -896,6 +956,8 @@ class _Compiler:
                 op = node.op
                 if not isinstance(op, ops.Take | ops.Attempt) or op.lock.lock in self.flags:
                     continue
+                if self.module.locks[op.lock.lock].kind in MASKS:
+                    continue
                 mine = [
                     n
                     for n, (who, raw) in enumerate(raws)
@@ -911,6 +973,7 @@ class _Compiler:
                 held = tuple(
                     dict.fromkeys(
                         (lock, stepper.mode_text(lock, mode) or "write") for lock, mode in may_hold[node.number]
+                        if self.module.locks[lock].kind not in MASKS
                     )
                 )
                 blocking = isinstance(op, ops.Take)
@@ -1001,7 +1064,11 @@ class _Finisher:
         pc = c.pcs[self.name]
         source, target = number[raw.source], number[raw.target] if raw.target in number else number[raw.source]
         guard = and_(
-            eq(Read(pc, self.own), Lit(source)), c.running(), c.moving(self.name, self.own), *path.guard
+            eq(Read(pc, self.own), Lit(source)),
+            c.running(),
+            c.moving(self.name, self.own),
+            c.cpus.free(self.name, self.own),
+            *path.guard,
         )
         updates = [] if source == target else [Update(pc, self.own, Lit(target))]
         for u in store.updates():

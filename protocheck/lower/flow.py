@@ -20,6 +20,7 @@ from protocheck.lower.nodes import (
     Alias,
     Assertion,
     Attempt,
+    AwaitIpi,
     Back,
     Begin,
     Branch,
@@ -36,6 +37,8 @@ from protocheck.lower.nodes import (
     HeldNow,
     Inject,
     Inline,
+    IrqBegin,
+    IrqEnd,
     Load,
     Lower,
     Mark,
@@ -49,6 +52,7 @@ from protocheck.lower.nodes import (
     PickMember,
     Primitive,
     Scramble,
+    SendIpi,
     Set,
     Slot,
     SyncBegin,
@@ -151,6 +155,12 @@ def thread_flow(
     for i, p in enumerate(thread.params):
         root.bindings[p.number] = OwnIndex(i)
         root.forms[p.number] = ("own", i)
+    if thread.interrupt:
+        builder.handler(thread, root)
+        return builder.graph
+    if thread.cpu is not None:
+        root.bindings[t.THIS_CPU] = Alias(thread.cpu, root)
+        root.forms[t.THIS_CPU] = form_of(thread.cpu, root.forms)
     builder.run(thread.body, root)
     return builder.graph
 
@@ -214,6 +224,39 @@ class _Builder:
             self.emit(Finish(), root, end)
             self.dead()
         self.settle_assertions()
+
+    def handler(self, thread: t.ThreadDecl, root: Activation) -> None:
+        """An interrupt handler: begin, body, end, and from there back to the begin, for ever."""
+        self.emit(Nop(), root, thread.body.span)
+        begin = self.emit(IrqBegin(), root, thread.span)
+        frame = _Call(0, [], None, [], root)
+        self.calls.append(frame)
+        self.touch()
+        self.block(thread.body, root)
+        if self.alive:
+            frame.exits += self.pending
+            frame.held_at_exit.append(self.held)
+        self.calls.pop()
+        self.stmt_span = None
+        self.pending, self.alive = frame.exits, bool(frame.exits)
+        if self.alive:
+            self.held = self.merge_held(frame.held_at_exit)
+            whole = thread.body.span
+            end = Span(whole.file, max(whole.start, whole.end - 1), whole.end)
+            self.emit(MustNotHold("the end of the interrupt", False), root, end)
+            self.emit(IrqEnd(), root, end)
+            for source, slot in self.pending:
+                source.succ[slot] = begin.number
+            self.dead()
+        self.settle_assertions()
+
+    def inherit(self, outer: Activation, inner: Activation) -> Activation:
+        """What is called runs on the CPU of the caller."""
+        if t.THIS_CPU in outer.bindings:
+            inner.bindings[t.THIS_CPU] = outer.bindings[t.THIS_CPU]
+        if t.THIS_CPU in outer.forms:
+            inner.forms[t.THIS_CPU] = outer.forms[t.THIS_CPU]
+        return inner
 
     def settle_assertions(self) -> None:
         """An assertion with ghost code in the same gap, up to the next step or choice, is evaluated at its place."""
@@ -387,7 +430,7 @@ class _Builder:
         refs = list(state_refs(call, self.module))
         if routine.value is None or not refs:
             return call
-        inner = Activation(e.fn, a.at(e.span))
+        inner = self.inherit(a, Activation(e.fn, a.at(e.span)))
         for param, arg in zip(routine.params, args, strict=True):
             self.pass_argument(param, arg, a, inner)
         if not self.happens(routine.value, inner):
@@ -677,6 +720,10 @@ class _Builder:
             case t.Halt():
                 self.emit(HaltAll(), a, s.span, 0)
                 self.dead()
+            case t.Ipi(handler, cpu, wait):
+                self.touch()
+                cpu = self.pure(cpu, a)
+                self.emit(AwaitIpi(handler, cpu) if wait else SendIpi(handler, cpu), a, s.span)
             case t.Stop(thread, index):
                 self.touch()
                 at = None if index is None else tuple(self.pure(e, a) for e in index)
@@ -1169,7 +1216,7 @@ class _Builder:
             return
         outer_span = self.stmt_span
         self.stmt_span = None
-        inner = Activation(call.routine, a.at(call.span))
+        inner = self.inherit(a, Activation(call.routine, a.at(call.span)))
         begun = self.inside
         pairs = zip(routine.params, call.args, strict=True)
         args = [self.lasting_place(x, a) if p.ref else self.pure(x, a) for p, x in pairs]

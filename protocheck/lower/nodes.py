@@ -324,6 +324,32 @@ class Freeze:
 
 
 @dataclass(frozen=True)
+class IrqBegin:
+    """An interrupt comes, and its handler begins. A step."""
+
+
+@dataclass(frozen=True)
+class IrqEnd:
+    """The handler is done: part of its last step."""
+
+
+@dataclass(frozen=True)
+class SendIpi:
+    """``ipi``. A step."""
+
+    handler: str
+    cpu: t.Expr
+
+
+@dataclass(frozen=True)
+class AwaitIpi:
+    """``ipi_wait``. A step when the handler has run."""
+
+    handler: str
+    cpu: t.Expr
+
+
+@dataclass(frozen=True)
 class Crash:
     """``bug``. A step. No successor."""
 
@@ -362,6 +388,10 @@ NodeOp: TypeAlias = (
     | Finish
     | HaltAll
     | Freeze
+    | IrqBegin
+    | IrqEnd
+    | SendIpi
+    | AwaitIpi
     | Crash
 )
 
@@ -417,6 +447,9 @@ def is_step(node: Node) -> bool:
             | Finish()
             | HaltAll()
             | Freeze()
+            | IrqBegin()
+            | SendIpi()
+            | AwaitIpi()
             | Crash()
         ):
             return node.depth == 0

@@ -40,9 +40,19 @@ from protocheck.ir.expr import (
     within,
 )
 from protocheck.ir.sorts import BOOL, ScalarSort, Sort, size_of, values_of
-from protocheck.ir.system import HELD_NONE, HELD_READ, HELD_WRITE, Act, LockEvent, LockKind
+from protocheck.ir.system import (
+    HELD_NONE,
+    HELD_READ,
+    HELD_WRITE,
+    MASKS,
+    NEVER_WAITED_FOR,
+    Act,
+    LockEvent,
+    LockKind,
+)
 from protocheck.lower import nodes as ops
 from protocheck.lower import objects
+from protocheck.lower.cpus import ASKED, IN_SERVICE, NOT_ASKED, Cpus
 from protocheck.lower.evaluate import Evaluator, Passed, Path, ThreadInstance, Way, decided
 from protocheck.lower.nodes import Activation, Alias, Graph, Node, Slot, is_choice, is_step
 from protocheck.lower.rules import CHOICE_OF_SET, ENDLESS_STEP, ORDER_OF_MEMBERS, STEP_TOO_LARGE, TOO_MANY_PATHS
@@ -169,6 +179,7 @@ class Shared:
     failures: Var | None  # how many failures this run may still have
     signals: Var | None  # how many killable waits a signal may still end
     pointers: dict[str, tuple[objects.Copy, ...]]  # pool -> where pointers to its objects are kept
+    cpus: Cpus
 
 
 Item: TypeAlias = "tuple[Path, int, bool, Node | None]"
@@ -640,7 +651,7 @@ class Stepper:
     def conflicting(self, lock: str, mode: str, index: tuple[Expr, ...], p: Path | None) -> Expr:
         """Whether anybody (the thread itself included) holds the instance in a mode that excludes ``mode``."""
         kind = self.module.locks[lock].kind
-        if kind is LockKind.SRCU:
+        if kind in NEVER_WAITED_FOR:
             return FALSE
         parts = []
         for name in self.shared.holders.get(lock, ()):
@@ -702,6 +713,25 @@ class Stepper:
         self.set_mode(op.lock.lock, index, level, p)
         event = LockEvent(Act.ACQUIRE, op.lock.lock, index, self.mode_text(op.lock.lock, op.mode), node.origin)
         p.events = (*p.events, event)
+        self.unmasked(op.lock.lock, p, node)
+
+    def unmasked(self, lock: str, p: Path, node: Node) -> None:
+        """A lock that a handler takes, too, taken by a thread that the handler may interrupt."""
+        thread = self.graph.thread
+        if thread is None or thread.cpu is None or thread.interrupt or self.module.locks[lock].irq:
+            return
+        handlers = [h for h in self.shared.holders.get(lock, ()) if self.e.instance.threads[h].interrupt]
+        if not handlers:
+            return
+        off = []
+        for mask, names in self.shared.holders.items():
+            declaration = self.module.locks[mask]
+            if self.name in names and (declaration.irq or declaration.kind is LockKind.IRQ_OFF):
+                sorts = [s for i in declaration.index for s in index_sorts(i, self.e.instance)]
+                cells = tuple(self.e.fresh(s) for s in sorts)
+                off.append(exists(cells, ne(self.own_mode(mask, cells, node, p), Lit(HELD_NONE))))
+        message = f"{lock} is taken with interrupts on, and the interrupt {handlers[0]} takes it, too"
+        p.check("lock_misuse", or_(*off), message, node.origin, False, TRUE)
 
     def release(self, op: ops.Give, p: Path, node: Node) -> None:
         lock = op.lock.lock
@@ -771,8 +801,12 @@ class Stepper:
 
     def not_held(self, op: ops.MustNotHold, node: Node, p: Path) -> None:
         """A check per lock that the thread may hold."""
+        if op.spinning and self.graph.thread is not None and self.graph.thread.interrupt:
+            message = f"{op.what} may sleep in an interrupt handler"
+            p.check("lock_misuse", FALSE, message, node.origin, False, TRUE)
         for lock, names in self.shared.holders.items():
-            spins = self.module.locks[lock].kind in (LockKind.SPINLOCK, LockKind.RWLOCK)
+            masks = self.module.locks[lock].kind in MASKS
+            spins = self.module.locks[lock].kind in (LockKind.SPINLOCK, LockKind.RWLOCK) or masks
             if self.name not in names or (op.spinning and not spins):
                 continue
             held = any(h.lock.lock == lock for h in node.held)
@@ -787,6 +821,8 @@ class Stepper:
             message = f"{op.what} with {lock} held"
             if op.spinning:
                 message = f"{op.what} may sleep while the spinning lock {lock} is held"
+            if masks:
+                message = f"{op.what} in {lock}" if not op.spinning else f"{op.what} may sleep in {lock}"
             p.check("lock_misuse", free, message, node.origin, False, TRUE)
 
     # -- nodes
@@ -967,6 +1003,23 @@ class Stepper:
                 assert self.shared.halted is not None
                 p.store.write(self.shared.halted, Write((), TRUE))
                 yield p, END
+            case ops.IrqBegin():
+                yield from self.interrupt(p, node)
+            case ops.IrqEnd():
+                self.served(p, ops.IrqEnd())
+                yield p, node.succ[0]
+            case ops.SendIpi(handler, cpu):
+                there = tuple(flatten(self.e.value(cpu, a, p)))
+                p.store.write(self.shared.cpus.asked(handler), Write(there, TRUE))
+                if self.name in self.shared.cpus.waiters.get(handler, ()):
+                    p.store.write(self.shared.cpus.request(handler, self.name), Write(self.own + there, Lit(ASKED)))
+                self.work(p)
+                yield p, node.succ[0]
+            case ops.AwaitIpi(handler, cpu):
+                there = tuple(flatten(self.e.value(cpu, a, p)))
+                state = p.store.read(self.shared.cpus.request(handler, self.name), self.own + there)
+                if self.assume(p, eq(state, Lit(NOT_ASKED)), node, blocking=True):
+                    yield p, node.succ[0]
             case ops.Freeze(thread, at):
                 self.freeze(thread, at, p, node)
                 yield p, node.succ[0]
@@ -1117,12 +1170,35 @@ class Stepper:
             yield granted, node.succ[0]
         if waiting and op.killable and self.signal(p, node):
             yield p, node.succ[1]
-        if waiting or node.depth > 0 or self.module.locks[lock].kind is LockKind.SRCU:
+        if waiting or node.depth > 0 or self.module.locks[lock].kind in NEVER_WAITED_FOR:
             return
         if self.assume(p, not_(self.grantable(lock, op.mode, index, p)), node):
             event = LockEvent(Act.WANT, lock, index, self.mode_text(lock, op.mode), node.origin)
             p.events = (*p.events, event)
             yield p, Key(node.number, True)
+
+    def interrupt(self, p: Path, node: Node) -> Iterator[tuple[Path, int | Key]]:
+        """The handler begins, if it has been asked for and nothing keeps interrupts away from its CPU."""
+        cpus = self.shared.cpus
+        assert self.graph.thread is not None
+        if self.graph.thread.interrupt == "ipi":
+            asked = cpus.asked(self.name)
+            if not self.assume(p, p.store.read(asked, self.own), node):
+                return
+            p.store.write(asked, Write(self.own, FALSE))
+            self.served(p, node.op)
+        if all(self.assume(p, not_(b.holds()), node) for b in cpus.over_handler(self.own)):
+            yield p, node.succ[0]
+
+    def served(self, p: Path, op: ops.NodeOp) -> None:
+        """What has been asked of the handler is in its hands from the begin on, and done at the end."""
+        cpus = self.shared.cpus
+        before, after = (ASKED, IN_SERVICE) if isinstance(op, ops.IrqBegin) else (IN_SERVICE, NOT_ASKED)
+        for name in cpus.waiters.get(self.name, ()):
+            var = cpus.request(self.name, name)
+            who = tuple(self.e.fresh(q.sort) for q in cpus.views[name].params)
+            here = eq(p.store.read(var, who + self.own), Lit(before))
+            p.store.write(var, Write(who + self.own, Lit(after), who, here))
 
     def signal(self, p: Path, node: Node) -> bool:
         """A signal ends the wait, if one is left."""
@@ -1424,6 +1500,8 @@ class Stepper:
         routine = self.e.instance.routines[call.routine]
         assert routine.body is not None
         inner = Activation(call.routine, a.at(call.span))
+        if t.THIS_CPU in a.bindings:
+            inner.bindings[t.THIS_CPU] = a.bindings[t.THIS_CPU]
         for param, arg in zip(routine.params, call.args, strict=True):
             if param.ref:
                 inner.bindings[param.number] = Alias(arg, a)

@@ -388,14 +388,27 @@ class Builder:
         path: n.Path,
         indexes: tuple[n.TypedName, ...] | None,
         where: n.Expr | None,
+        cpu: n.Expr | None,
         body: n.Block,
     ) -> tuple[n.Path, n.ThreadDecl]:
         word = cast(n.ThreadKind, kind.text)
-        return path, n.ThreadDecl(word, path[-1], indexes or (), where, body, span=span, doc=self._doc(span))
+        return path, n.ThreadDecl(word, path[-1], indexes or (), where, body, cpu, span=span, doc=self._doc(span))
 
     def plain_thread(self, span: Span, plain: tuple[n.Path, n.ThreadDecl]) -> n.ThreadDecl:
         self._single(plain[0], plain[1].kind)
         return plain[1]
+
+    def plain_interrupt(self, span: Span, plain: tuple[n.Path, n.ThreadDecl]) -> n.ThreadDecl:
+        self._single(plain[0], plain[1].kind)
+        return plain[1]
+
+    def interrupt(
+        self, span: Span, path: n.Path, cpus: n.Path, ipi: n.Ident | None, body: n.Block
+    ) -> tuple[n.Path, n.ThreadDecl]:
+        at = replace(cpus[0].span, end=cpus[-1].span.end)
+        index = n.TypedName(cpus[-1], n.NamedType(cpus, span=at), span=at)
+        ends = n.ThreadDecl("interrupt", path[-1], (index,), None, body, None, ipi is not None, span=span)
+        return path, replace(ends, doc=self._doc(span))
 
     def typed_names(self, span: Span, *names: n.TypedName) -> tuple[n.TypedName, ...]:
         return names
@@ -893,6 +906,15 @@ class Builder:
 
     def region(self, span: Span, name: n.Ident, body: n.Block) -> n.Region:
         return n.Region(name, body, span=span)
+
+    def masked(self, span: Span, word: n.Ident, body: n.Block) -> n.Masked:
+        return n.Masked("irq_off" if word.text == "irq_off" else "preempt_off", body, span=span)
+
+    def ipi(self, span: Span, handler: n.Expr, cpu: n.Expr) -> n.Ipi:
+        return n.Ipi(handler, cpu, False, span=span)
+
+    def ipi_wait(self, span: Span, handler: n.Expr, cpu: n.Expr) -> n.Ipi:
+        return n.Ipi(handler, cpu, True, span=span)
 
     def with_locks(self, span: Span, *parts: n.LockUse | n.Block) -> n.With:
         locks = tuple(p for p in parts if isinstance(p, n.LockUse))

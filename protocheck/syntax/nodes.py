@@ -654,6 +654,23 @@ class Halt(Node):
 
 
 @dataclass(frozen=True)
+class Masked(Node):
+    """``irq_off { }``, ``preempt_off { }``"""
+
+    what: Literal["irq_off", "preempt_off"]
+    body: Block
+
+
+@dataclass(frozen=True)
+class Ipi(Node):
+    """``ipi tlb_flush on c;``: asks a CPU to run a handler; ``ipi_wait tlb_flush on c;`` (``wait``): until it has."""
+
+    handler: Expr
+    cpu: Expr
+    wait: bool
+
+
+@dataclass(frozen=True)
 class Stop(Node):
     """``stop kvm.populate;``, ``stop kvm.vcpu[v];``: a thread, or all of that name."""
 
@@ -898,18 +915,23 @@ class RoutineDecl(Decl):
     may_fail: tuple[Expr, ...] = ()
 
 
-ThreadKind: TypeAlias = Literal["thread", "server", "environment"]
+ThreadKind: TypeAlias = Literal["thread", "server", "environment", "interrupt"]
 
 
 @dataclass(frozen=True)
 class ThreadDecl(Decl):
-    """``thread migrate[dst : vm, src : vm] where dst != src { }``"""
+    """``thread migrate[dst : vm, src : vm] where dst != src { }``, ``server work[c : cpu] on c { }``.
+
+    ``interrupt tick on cpu { }`` and (``ipi``) ``interrupt call on cpu by ipi { }`` have one index, of type ``cpu``.
+    """
 
     kind: ThreadKind
     name: Ident
     indexes: tuple[TypedName, ...]
     where: Expr | None
     body: Block
+    cpu: Expr | None = None
+    ipi: bool = False
 
 
 @dataclass(frozen=True)
@@ -1237,6 +1259,8 @@ Stmt: TypeAlias = (
     | Assert
     | Labeled
     | Region
+    | Masked
+    | Ipi
     | Skip
     | Halt
     | Stop

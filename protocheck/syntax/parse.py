@@ -267,6 +267,7 @@ def _span(file: SourceFile, token: Token) -> Span:
 _ROLES = frozenset({"HYPERVISOR", "GUEST", "FIRMWARE", "USERSPACE", "HARDWARE", "DEVICE", "KERNEL"})
 _MEMBERS = frozenset(
     {"TYPE", "CONST", "PUB", "GHOST", "STATE", "LOCK", "OP", "PROC", "FN", "THREAD", "SERVER", "ENVIRONMENT", "VARIANT"}
+    | {"INTERRUPT"}
     | {"INIT", "ALWAYS", "INVARIANT", "TRANSITION", "FINAL", "REACHABLE", "WEAKNESS"}
     | {"PROGRESS", "RECOVERABLE", "EVERY"}
     | {"OBJECT"}
@@ -697,7 +698,8 @@ def _hint(misfit: _Misfit, accepted: set[str]) -> str:
 
 _CLAIM_WORDS = frozenset({"PROGRESS", "RECOVERABLE", "LEADS_TO", "FINISHES", "FAIR"})
 _FAILURE_WORDS = frozenset({"MAY_FAIL", "FAIL", "TRY", "ON_ERROR", "KILLABLE"})
-_SOFT = _ROLES | _CLAIM_WORDS | _FAILURE_WORDS | {
+_CPU_WORDS = frozenset({"INTERRUPT", "IPI", "IPI_WAIT", "IRQ_OFF", "ON", "PREEMPT_OFF"})
+_SOFT = _ROLES | _CLAIM_WORDS | _FAILURE_WORDS | _CPU_WORDS | {
     "READ", "WRITE", "IDLE", "DOWN", "SET", "SNAPSHOT", "SRCU", "MOST", "CALLS", "STEPS", "STEP",
     "OBJECT", "NEW", "FREE",
 }  # fmt: skip
@@ -711,6 +713,7 @@ _STATEMENT = frozenset(
     {"VAR", "LET", "IGNORE", "CHOOSE", "HAVOC", "IF", "WHILE", "LOOP", "FOR", "BREAK", "CONTINUE", "RETURN", "RETRY"}
     | {"EITHER", "ATOMIC", "GHOST", "REGION", "WITH", "UNDER", "ACQUIRE", "RELEASE", "DOWNGRADE", "SYNCHRONIZE"}
     | {"AWAIT", "SPIN", "ASSERT", "BUG", "STOP", "HALT", "SKIP", "MIGHT_SLEEP"}
+    | {"IRQ_OFF", "PREEMPT_OFF", "IPI", "IPI_WAIT"}
 )
 _TYPE_WORDS = frozenset({"BOOL", "ENUM", "RECORD", "VERSION"})
 _ARITHMETIC = frozenset({"PLUS", "MINUS", "STAR", "SLASH", "PERCENT", "SHL", "SHR", "AMP", "PIPE", "CARET"})

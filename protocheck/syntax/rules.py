@@ -390,9 +390,6 @@ const B = 0 < A && A < 3
 LATER: Mapping[str, tuple[str, str]] = {
     "slow": ("an op that begins and ends in different steps", "write two ops, or a `proc`"),
     "busy": ("a lock that is never waited for", "use `flag` and `try_acquire`"),
-    "interrupt": ("interrupt handlers", "write an `environment` that runs the handler"),
-    "irq_off": ("disabled interrupts", "leave the interrupt handler out of the model"),
-    "preempt_off": ("disabled preemption", "leave it out"),
     "counter": ("counters with a window", "use `version`, or a range"),
     "run": ("claims that say: this run leads to", "use `reachable`, or `expect ... violated`"),
 }

@@ -46,7 +46,12 @@ from protocheck.types.type_check import Types
 INT = ty.IntType()
 BOOL = ty.BoolType()
 
-KINDS = {"thread": ThreadKind.THREAD, "server": ThreadKind.SERVER, "environment": ThreadKind.ENVIRONMENT}
+KINDS = {
+    "thread": ThreadKind.THREAD,
+    "server": ThreadKind.SERVER,
+    "environment": ThreadKind.ENVIRONMENT,
+    "interrupt": ThreadKind.ENVIRONMENT,
+}
 
 
 def check(module: n.Module, loader: Loader) -> t.CheckedModule:
@@ -179,6 +184,9 @@ class _Checker:
                 "nothing ever happens",
                 mend="write a `thread`, `server`, `environment` or `adversary`",
             )  # fmt: skip
+        for mask, span in world.masks.items():
+            fair: t.Expr = t.Const(value=1, type=BOOL, span=span)
+            locks[mask] = t.LockDecl(name=mask, actor="", index=(), kind=LockKind(mask), fair=fair, span=span)
         endless = check_graph(world, checked)
         checked = check_claims(world, types, declared, checked)
         if not endless:
@@ -200,6 +208,16 @@ class _Checker:
             kind = self.types.local(index.type, home)
             if not self.types.is_index(kind, index.type.span, "the index of a thread"):
                 kind = ty.ErrorType()
+            if node.kind == "interrupt":
+                cpu = self.types.cpu(home, index.type.span)
+                if ty.ErrorType() not in (kind, cpu) and kind != cpu:
+                    self.world.report.add(
+                        rules.TYPE_MISMATCH, "an interrupt runs on the members of `cpu`", index.type.span,
+                        f"this is `{show(kind)}`", mend=f"write `interrupt {node.name.text} on cpu`",
+                    )  # fmt: skip
+                    kind = ty.ErrorType()
+                params.append(t.Local(t.THIS_CPU, "this_cpu", kind))
+                continue
             params.append(self.world.local(index.name.text, kind))
         return tuple(params)
 
@@ -296,15 +314,26 @@ class _Checker:
         """A thread or a variant of one."""
         x = Exprs(self.world, self.types, home, "real", node.kind)
         x.user = (symbol.name, variant)
-        self._enter(x, params, [i.name for i in node.indexes])
+        if node.kind == "interrupt":
+            x.scopes[-1]["this_cpu"] = params[0]
+        else:
+            self._enter(x, params, [i.name for i in node.indexes])
         where = None
         if node.where is not None:
             with x.in_mode("pure"), x.without_calls("in the condition of a thread"):
                 where = x.condition(node.where)
+        cpu: t.Expr | None = None
+        interrupt = ""
+        if node.kind == "interrupt":
+            interrupt = "ipi" if node.ipi else "any"
+            cpu = t.LocalRef(local=params[0], type=params[0].type, span=node.indexes[0].span)
+        elif node.cpu is not None:
+            with x.in_mode("pure"), x.without_calls("in the CPU of a thread"):
+                cpu = x.value(node.cpu, self.types.cpu(home, node.cpu.span))
         body = Stmts(x, what="thread").body(node.body)
         return t.ThreadDecl(
-            name=symbol.name, actor=home.owner, kind=KINDS[node.kind], params=params, where=where, body=body,
-            span=node.name.span, doc=node.doc,
+            name=symbol.name, actor=home.owner, kind=ThreadKind.SERVER if interrupt == "ipi" else KINDS[node.kind],
+            params=params, where=where, body=body, span=node.name.span, doc=node.doc, cpu=cpu, interrupt=interrupt,
         )  # fmt: skip
 
     def init(self, node: n.Init, home: Home) -> t.Block:
@@ -337,6 +366,10 @@ class _Checker:
                 return None
             if decl.kind != symbol.node.kind:
                 self._mismatch(node, at, f"`{at.text}` is a {symbol.node.kind}, not a {decl.kind}", symbol)
+                return None
+            if decl.ipi != symbol.node.ipi:
+                how = "comes when it is asked for" if symbol.node.ipi else "comes at any time"
+                self._mismatch(node, at, f"`{at.text}` {how}, its variant does not", symbol)
                 return None
             body = self.thread_body(symbol, decl, symbol.home, params, node.name.text)
             return t.VariantDecl(node.name.text, symbol.name, body, node.name.span)
@@ -488,12 +521,15 @@ class _Checker:
         """A lock class."""
         node = symbol.node
         fair: t.Expr = t.Const(value=1, type=BOOL, span=symbol.span)
+        irq = False
         for option in node.options:
             if option.name == "irq":
-                self.world.report.add(
-                    rules.NOT_YET_SUPPORTED, "`irq` is not supported yet: it comes with interrupts", option.span,
-                    mend="leave it out for now",
-                )  # fmt: skip
+                irq = symbol.kind in (LockKind.SPINLOCK, LockKind.RWLOCK)
+                if not irq:
+                    self.world.report.add(
+                        rules.WRONG_LOCK_MODE, f"a {symbol.kind.value} cannot be taken with interrupts off",
+                        option.span, "whoever waits for it sleeps", mend="only `spinlock` and `rwlock` can",
+                    )  # fmt: skip
                 continue
             if symbol.kind not in (LockKind.RWLOCK, LockKind.RWSEM):
                 self.world.report.add(
@@ -509,7 +545,7 @@ class _Checker:
         return t.LockDecl(
             name=symbol.name, actor=symbol.home.owner, index=symbol.index, kind=symbol.kind, fair=fair,
             span=symbol.span,
-            doc=node.doc,
+            doc=node.doc, irq=irq,
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------------- lock order

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from protocheck.ir.expr import Op
-from protocheck.ir.system import LockKind
+from protocheck.ir.system import MASKS, LockKind
 from protocheck.types.tree import (
+    THIS_CPU,
     Acquire,
     Apply,
     Assert,
@@ -48,6 +49,7 @@ from protocheck.types.tree import (
     Held,
     If,
     InRegion,
+    Ipi,
     LocalRef,
     LockRef,
     Member,
@@ -201,7 +203,7 @@ class Contention:
 
     def _excluded(self, a: Access, b: Access) -> bool:
         for held in a.held:
-            if self.module.locks[held.lock].kind in (LockKind.SRCU, LockKind.FLAG):
+            if self.module.locks[held.lock].kind in (LockKind.SRCU, LockKind.FLAG, *MASKS):
                 continue
             for other in b.held:
                 if other.lock != held.lock or (held.mode == other.mode == "read"):
@@ -300,6 +302,8 @@ class _Walker:
 
     def thread(self, thread: ThreadDecl) -> list[Access]:
         forms: dict[int, Form] = {p.number: ("own", i) for i, p in enumerate(thread.params)}
+        if thread.cpu is not None:
+            forms[THIS_CPU] = form_of(thread.cpu, forms)
         context = _Context(thread.name, forms, {}, (), [])
         self.block(thread.body, context)
         return context.out
@@ -392,6 +396,8 @@ class _Walker:
                     c.held = (*c.held, lower)
             case Synchronize():
                 pass
+            case Ipi(_, cpu):
+                self.reads(cpu, c)
             case Await(condition, _, unless, _, killed):
                 self.waiting(condition, c)
                 self.waiting(unless, c)
@@ -520,7 +526,7 @@ class _Walker:
     def routine(self, routine: Routine, call: Call, c: _Context) -> None:
         if routine.body is None or routine.ghost:
             return
-        forms: dict[int, Form] = {}
+        forms: dict[int, Form] = {THIS_CPU: c.forms[THIS_CPU]} if THIS_CPU in c.forms else {}
         refs: dict[int, tuple[str, tuple[Form, ...]]] = {}
         for param, arg in zip(routine.params, call.args, strict=True):
             if param.ref:

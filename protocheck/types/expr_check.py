@@ -374,7 +374,14 @@ class Exprs:
             return self._symbol(symbol, ident.span)
         return self._unknown(ident, wanted)
 
+    def _this_cpu(self, span: Span) -> t.Expr:
+        """The CPU on which the code runs: its type is the one that is called ``cpu`` here."""
+        kind = self.types.cpu(self.home, span)
+        return t.LocalRef(local=t.Local(t.THIS_CPU, "this_cpu", kind), type=kind, span=span)
+
     def _unknown(self, ident: n.Ident, wanted: ty.Type | None) -> t.Expr:
+        if ident.text == "this_cpu" and self.mode in ("real", "ghost", "claim"):
+            return self._this_cpu(ident.span)
         near = list(wanted.members) if isinstance(wanted, ty.EnumType) else []
         mend = did_you_mean(ident.text, near)
         if not mend:

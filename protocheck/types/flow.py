@@ -109,6 +109,8 @@ class _Walker:
 
     def thread(self, thread: t.ThreadDecl) -> None:
         forms: dict[int, Form] = {p.number: ("own", i) for i, p in enumerate(thread.params)}
+        if thread.cpu is not None:
+            forms[t.THIS_CPU] = form_of(thread.cpu, forms)
         self.block(thread.body, _Held(), _Frame(thread.name, forms, {}, (), False))
 
     # -- statements: each takes what is held before it, and gives what is held after it, or None if nothing follows
@@ -223,6 +225,11 @@ class _Walker:
                 return self.required(s, held, f)
             case t.Halt() | t.Bug():
                 return None
+            case t.Ipi():
+                self.reads(s.cpu, held, f)
+                f.counts.waits += s.wait
+                f.counts.writes += not s.wait
+                return held
             case t.Stop():
                 f.counts.writes += 1
                 return held

@@ -23,6 +23,7 @@ def check_graph(world: World, module: t.CheckedModule) -> bool:
     endless = endless or _refuse_explosion(world, module, bodies, order)
     reach = {name: _reachable(name, calls) for name in module.threads}
     _note_places(world, reach)
+    _refuse_no_cpu(world, module, bodies, reach)
     _refuse_blocking(world, module, bodies, calls)
     _tell_unused(world, module, calls)
     return endless
@@ -83,6 +84,8 @@ def expressions(s: t.Statement) -> Iterator[t.Expr]:
             yield from s.lock.index
         case t.Stop():
             yield from s.index or ()
+        case t.Ipi():
+            yield s.cpu
         case _:
             pass
 
@@ -221,6 +224,35 @@ def _note_places(world: World, reach: dict[str, list[str]]) -> None:
             world.places[what, thread] = set().union(*(own.get((what, name), set()) for name in names))
 
 
+def _refuse_no_cpu(
+    world: World,
+    module: t.CheckedModule,
+    bodies: dict[str, list[t.Routine | t.ThreadDecl]],
+    reach: dict[str, list[str]],
+) -> None:
+    """``this_cpu`` in code of a thread that is bound to no CPU."""
+    uses: dict[str, Span] = {}
+    for name, found in bodies.items():
+        for body in found:
+            for s in statements(body.body) if body.body is not None else ():
+                for e in expressions(s):
+                    for part in everything(e):
+                        if isinstance(part, t.LocalRef) and part.local.number == t.THIS_CPU:
+                            uses.setdefault(name, part.span)
+    for thread, names in reach.items():
+        for body in bodies[thread]:
+            if not isinstance(body, t.ThreadDecl) or body.cpu is not None:
+                continue
+            for name in names:
+                if name in uses:
+                    world.report.add(
+                        rules.NO_CPU, f"`{thread}` runs on no CPU that the model speaks of", uses[name],
+                        "asks for it here", [Label(body.span, "declared here")],
+                        f"say where it runs: `{body.kind.value} {body.span.text} on CPU`",
+                    )  # fmt: skip
+                    break
+
+
 def _refuse_blocking(
     world: World,
     module: t.CheckedModule,
@@ -232,7 +264,7 @@ def _refuse_blocking(
     for name, found in bodies.items():
         for body in found:
             for s in statements(body.body) if body.body is not None else ():
-                if isinstance(s, t.Await | t.With | t.Acquire | t.Synchronize | t.Retry) or _takes(s):
+                if isinstance(s, t.Await | t.With | t.Acquire | t.Synchronize | t.Retry | t.Ipi) or _takes(s):
                     waiting.setdefault(name, s.span)
                 call = call_of(rhs_of(s))
                 if isinstance(call, t.TryAcquire) and call.killable:

@@ -1077,6 +1077,72 @@ hypervisor kvm {
 """,
 )
 
+NO_CPU = _rule(
+    "no-cpu",
+    "`this_cpu` in the code of a thread that is bound to no CPU.",
+    """
+A thread has a CPU to itself unless it says `on CPU`; a CPU of its own has no name. Code that asks for `this_cpu`, also
+in a proc that is called, runs only in threads that say where, and in interrupt handlers.
+""",
+    """
+type cpu = scalarset(cpus in 1..4 = 2)
+hypervisor kvm {
+    state pending : [cpu] bool = false;
+    thread kick { pending[this_cpu] = true; }
+}
+""",
+    """
+type cpu = scalarset(cpus in 1..4 = 2)
+hypervisor kvm {
+    state pending : [cpu] bool = false;
+    thread kick[c : cpu] on c { pending[this_cpu] = true; }
+}
+""",
+)
+
+NO_CPU_TYPE = _rule(
+    "no-cpu-type",
+    "CPUs are spoken of, but there is no type called `cpu`.",
+    """
+CPUs are the members of the type that is called `cpu`: `on`, `interrupt` and `this_cpu` mean it. In a library it is a
+parameter of the module.
+""",
+    """
+hypervisor kvm {
+    thread boot on 0 { skip; }
+}
+""",
+    """
+type cpu = 0..1
+hypervisor kvm {
+    thread boot on 0 { skip; }
+}
+""",
+)
+
+NOT_AN_IPI = _rule(
+    "not-an-ipi",
+    "An `ipi` asks for something that is no interrupt `by ipi`.",
+    """
+`ipi h on c;` and `ipi_wait h on c;` ask CPU `c` to run the handler `h`, which says that it is run when it is asked for:
+`interrupt h on cpu by ipi { }`. Other interrupts come from devices and timers, at any time.
+""",
+    """
+type cpu = 0..1
+hypervisor kvm {
+    interrupt tick on cpu { skip; }
+    thread main { ipi tick on 1; }
+}
+""",
+    """
+type cpu = 0..1
+hypervisor kvm {
+    interrupt flush on cpu by ipi { skip; }
+    thread main { ipi flush on 1; }
+}
+""",
+)
+
 WEAK_GUARD = _rule(
     "weak-guard",
     "A guard that does not keep writers apart, or asks for more than it needs.",

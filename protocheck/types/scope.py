@@ -203,6 +203,7 @@ class World:
         self.places: dict[tuple[str, str], set[str]] = {}
         self.blurred: list[Span] = []  # text in which a statement about a lock was faulty: nothing is known about locks
         self.mentioned: set[str] = set()  # routines that some call names, be it a faulty one
+        self.masks: dict[str, Span] = {}  # `irq_off` and `preempt_off`, with a place each
         self._locals = 0
 
     def local(

@@ -21,7 +21,7 @@ from protocheck.types import types as ty
 from protocheck.types.calls import assigned, check_call, forget, place
 from protocheck.types.expr_check import OPERATORS, Exprs
 from protocheck.types.ranges import INT, fold, number
-from protocheck.types.scope import RoutineSymbol, StateSymbol, show
+from protocheck.types.scope import RoutineSymbol, StateSymbol, ThreadSymbol, show
 from protocheck.types.type_check import is_int
 from protocheck.types.unwind import Inside, Undo, Unwinding, error_test, has_errors
 from protocheck.types.walk import call_of, larger_than, rhs_of
@@ -190,6 +190,10 @@ class Stmts:
                 self._mark("region", node.name)
                 self._refuse_in_ghost(span, "a region")
                 return [t.Region(name=node.name.text, body=self.block(node.body), span=span)]
+            case n.Masked():
+                return self._masked(node)
+            case n.Ipi():
+                return self._ipi(node)
             case n.Skip():
                 return [t.Skip(span=span)]
             case n.Halt():
@@ -896,6 +900,38 @@ class Stmts:
         values = tuple(x.value(i, p.type) for i, p in zip(index, symbol.params, strict=False))
         whole = not index and bool(symbol.params)
         return [t.Stop(thread=symbol.name, index=None if whole else values, span=node.span)]
+
+    # --------------------------------------------------------------------------------------------- CPUs, interrupts
+
+    def _masked(self, node: n.Masked) -> list[t.Statement]:
+        """Spelt out as a lock that excludes nobody and that is never waited for."""
+        head = Span(node.span.file, node.span.start, node.span.start + len(node.what))
+        if not self._may_block(head, f"`{node.what}`"):
+            self.block(node.body)
+            return []
+        self.x.world.masks.setdefault(node.what, head)
+        self.first = False
+        mask = t.LockRef(node.what, (), head)
+        return [t.With(locks=((mask, "write"),), body=self.block(node.body), span=node.span)]
+
+    def _ipi(self, node: n.Ipi) -> list[t.Statement]:
+        x = self.x
+        word = "ipi_wait" if node.wait else "ipi"
+        if not self._may_block(node.span, f"`{word}`"):
+            return []
+        symbol = x.types.expression_path(node.handler, x.home, "interrupt")
+        if symbol is None:
+            return []
+        if not isinstance(symbol, ThreadSymbol) or not (isinstance(symbol.node, n.ThreadDecl) and symbol.node.ipi):
+            x.error(
+                rules.NOT_AN_IPI, f"`{node.handler.span.text}` cannot be asked for by `{word}`", node.handler.span,
+                "no interrupt `by ipi`", [x.world.declared(symbol)],
+                "declare it `interrupt NAME on cpu by ipi { ... }`",
+            )  # fmt: skip
+            return []
+        x.world.mentioned.add(symbol.name)
+        cpu = x.value(node.cpu, symbol.params[0].type)
+        return [t.Ipi(handler=symbol.name, cpu=cpu, wait=node.wait, span=node.span)]
 
     # ---------------------------------------------------------------------------------------------------- locks
 

@@ -263,6 +263,10 @@ Place: TypeAlias = LocalRef | StateRef | Field
 # Statements
 
 
+THIS_CPU = 0
+"""The number of the local ``this_cpu``, which is known in all code that runs on a CPU."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stmt:
     """Base of statements. ``label`` is set on a labelled statement."""
@@ -499,6 +503,15 @@ class Stop(Stmt):
 
 
 @dataclass(frozen=True)
+class Ipi(Stmt):
+    """``ipi h on c;``: asks CPU ``cpu`` to run ``handler``; ``ipi_wait h on c;``: until it has, as last asked."""
+
+    handler: str
+    cpu: Expr
+    wait: bool
+
+
+@dataclass(frozen=True)
 class Bug(Stmt):
     """``bug "why";``: ends the run as a violation of family ``bug``."""
 
@@ -547,6 +560,7 @@ Statement: TypeAlias = (
     | Skip
     | Halt
     | Stop
+    | Ipi
     | Bug
     | MightSleep
     | Block
@@ -681,6 +695,7 @@ class LockDecl:
     fair: Expr
     span: Span = field(compare=False, repr=False)
     doc: str = ""
+    irq: bool = False  # whoever waits for it or holds it keeps interrupts off
 
 
 @dataclass(frozen=True)
@@ -727,6 +742,8 @@ class ThreadDecl:
     body: Block
     span: Span = field(compare=False, repr=False)
     doc: str = ""
+    cpu: Expr | None = None  # over ``params``: the CPU it runs on; None: one of its own
+    interrupt: str = ""  # "any": a handler that may run at any time; "ipi": one that runs when it is asked to
 
 
 @dataclass(frozen=True)

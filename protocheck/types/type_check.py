@@ -115,6 +115,18 @@ class Types:
         kind = self.resolve(index.type, home)
         return kind if self.is_index(kind, index.type.span, "an index") else ERROR
 
+    def cpu(self, home: Home, span: Span) -> ty.Type:
+        """The type of CPUs: the one that is called ``cpu`` at this place."""
+        symbol = home.find("cpu")
+        if not isinstance(symbol, TypeSymbol):
+            self.world.report.add(
+                rules.NO_CPU_TYPE, "there is no type called `cpu`", span, "CPUs are its members",
+                mend="declare it: `type cpu = scalarset(cpus in 1..4 = 2)`, or `type cpu = 0..1`",
+            )  # fmt: skip
+            return ty.ErrorType()
+        kind = self.of_symbol(symbol)
+        return kind if self.is_index(kind, span, "the type of CPUs") else ty.ErrorType()
+
     def of_symbol(self, symbol: TypeSymbol) -> ty.Type:
         """The type that a declared name stands for."""
         if symbol.type is None and symbol.passed is not None:

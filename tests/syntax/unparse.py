@@ -144,7 +144,10 @@ def _code(decl: n.RoutineDecl | n.FnDecl | n.ThreadDecl, name: str) -> str:
     if isinstance(decl, n.ThreadDecl):
         indexes = ", ".join(f"{i.name} : {_type(i.type)}" for i in decl.indexes)
         size = f"[{indexes}]" if indexes else ""
-        return f"{decl.kind} {name}{size}{_opt('where', decl.where)} {_stmt(decl.body)}"
+        if decl.kind == "interrupt":
+            ipi = " by ipi" if decl.ipi else ""
+            return f"interrupt {name} on {_type(decl.indexes[0].type)}{ipi} {_stmt(decl.body)}"
+        return f"{decl.kind} {name}{size}{_opt('where', decl.where)}{_opt('on', decl.cpu)} {_stmt(decl.body)}"
     params = ", ".join(f"{'ref ' if p.ref else ''}{p.name} : {_type(p.type)}" for p in decl.params)
     if isinstance(decl, n.FnDecl):
         head = f"fn {name}({params}) -> {_type(decl.result)}"
@@ -454,6 +457,10 @@ def _stmt(stmt: n.Stmt) -> str:
             return f"{label}: {_stmt(inner)}"
         case n.Region(name=name, body=body):
             return f"region {name} {_stmt(body)}"
+        case n.Masked(what=what, body=body):
+            return f"{what} {_stmt(body)}"
+        case n.Ipi(handler=handler, cpu=cpu, wait=wait):
+            return f"{'ipi_wait' if wait else 'ipi'} {_place(handler)} on {_expr(cpu)};"
         case n.Skip():
             return "skip;"
         case n.Halt():
