@@ -126,7 +126,7 @@ def _ends_turn(raw: RawTransition, nodes: Sequence[Node], loop: int) -> bool:
 def finishes(system: System, raws: Raws, compiled: Compiled, proc: str) -> tuple[ProgressTarget, Target]:
     """Runs in which some thread stands inside of ``proc`` and never leaves; and the states in which one stands there.
 
-    A thread has begun when it has taken, or begun to wait for, the first step of the proc.
+    A thread has begun when it can take no other step than one of the proc, unless it is done, which is to be at rest.
     """
     someone = _Someone([t for t in system.threads if _calls(compiled.graphs[t.name], proc)], compiled.names)
     pending: list[Expr] = []
@@ -135,7 +135,9 @@ def finishes(system: System, raws: Raws, compiled: Compiled, proc: str) -> tuple
         graph = compiled.graphs[thread.name]
         inside = [n for key, n in compiled.number[thread.name].items() if _stands_in(graph, key, proc)]
         who = someone.index(thread)
-        pending.append(and_(someone.is_(thread), compiled.at(thread.name, inside, who)))
+        mine = dict(zip((p.name for p in thread.params), who, strict=True))
+        at_work = not_(substitute(thread.done, dict(mine)))
+        pending.append(and_(someone.is_(thread), compiled.at(thread.name, inside, who), at_work))
         for n, (name, raw) in enumerate(raws):
             if name != thread.name:
                 continue
@@ -152,21 +154,24 @@ def _calls(graph: Graph, proc: str) -> bool:
 
 
 def _stands_in(graph: Graph, key: Key, proc: str) -> bool:
-    """Whether some way from the location goes on to another step inside of ``proc``."""
+    """Whether the next step from the location is inside of ``proc``: some way on if it has begun, else every way on."""
     if key == END:
         return False
-    work, seen = [key.node], {key.node}
+    begun = proc in graph.nodes[key.node].inside
+    work, seen, found = [key.node], {key.node}, False
     while work:
         node = graph.nodes[work.pop()]
-        if proc not in node.inside:
-            continue
         if ops.is_step(node):
-            return True
+            if proc in node.inside:
+                found = True
+            elif not begun:
+                return False
+            continue
         for n in node.succ:
             if n >= 0 and n not in seen:
                 seen.add(n)
                 work.append(n)
-    return False
+    return found
 
 
 # --------------------------------------------------------------------------------------------------------------------
