@@ -187,6 +187,12 @@ class LockKind(Enum):
     FLAG = "flag"
     IRQ_OFF = "irq_off"  # no lock: a thread that keeps interrupts away from its CPU "holds" it
     PREEMPT_OFF = "preempt_off"
+    BUSY = "busy"
+
+    @property
+    def shared(self) -> bool:
+        """Whether several threads may hold it at once, in read mode, and one alone in write mode."""
+        return self in (LockKind.RWLOCK, LockKind.RWSEM, LockKind.BUSY)
 
 
 MASKS = (LockKind.IRQ_OFF, LockKind.PREEMPT_OFF)

@@ -1332,7 +1332,7 @@ class _Properties:
                     at = e.lock_index(term.lock, Activation(state, None), inner)
                     mode = self.c.held_mode(term.lock.lock, name, who.params, at)
                     kind = self.c.module.locks[term.lock.lock].kind
-                    exclusive = kind in (LockKind.RWLOCK, LockKind.RWSEM) and not guard.any_mode
+                    exclusive = kind.shared and not guard.any_mode
                     holds.append(eq(mode, Lit(HELD_WRITE)) if exclusive else ne(mode, Lit(HELD_NONE)))
                 if FALSE not in holds and and_(*holds[2:]) != FALSE:
                     some.append(exists(who.params, and_(*holds)))

@@ -39,6 +39,7 @@ from protocheck.lower.instance import Instance
 from protocheck.lower.nodes import Activation, Alias, OwnIndex, Slot
 from protocheck.lower.values import (
     FRESH,
+    LEFT,
     PLACE,
     RecordShape,
     RecordValue,
@@ -330,7 +331,15 @@ class Evaluator:
                 assert isinstance(got, RecordValue)
                 if self.look is not None and isinstance(snapshot.type, SnapshotType):
                     self.look(p, snapshot.type.state, flatten(RecordValue(got.fields[1:])))
-                return not_(got.scalar(FRESH))
+                window = snapshot.type.window if isinstance(snapshot.type, SnapshotType) else None
+                if window is None:
+                    return not_(got.scalar(FRESH))
+                most = self.instance.constant(window) + 1
+                if not e.behind:
+                    return ne(got.scalar(LEFT), Lit(most))
+                message = f"more than {most - 1} bumps since {_text(snapshot)}, or it is stale"
+                p.check("range", ne(got.scalar(LEFT), Lit(0)), message, self.origin(e, a), True, under)
+                return apply(Op.SUB, Lit(most), got.scalar(LEFT))
             case t.Old(body):
                 return map_value(self.value(body, a, p, under), as_old)
             case t.AtLabel(thread, label):

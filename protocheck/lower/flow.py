@@ -102,6 +102,7 @@ class _Call:
     result: t.Local | None
     held_at_exit: list[tuple[HeldNow, ...]]
     caller: Activation
+    span: Span
 
 
 @dataclass(frozen=True)
@@ -497,7 +498,7 @@ class _Builder:
             case t.Wrap(base):
                 return t.Wrap(self.pure(base, a), type=e.type, span=e.span)
             case t.Changed(snapshot):
-                return self.changed(t.Changed(self.pure(snapshot, a), type=e.type, span=e.span), a)
+                return self.changed(t.Changed(self.pure(snapshot, a), e.behind, type=e.type, span=e.span), a)
             case t.Quantified():
                 self.touch()
                 self.guard_all(e, a)
@@ -512,8 +513,8 @@ class _Builder:
         self.touch()
         if not self.version_contended(kind, a):
             return e
-        result = self.local("changed", BoolType(), a)
-        place = t.LocalRef(result, type=BoolType(), span=e.span)
+        result = self.local("behind" if e.behind else "changed", e.type, a)
+        place = t.LocalRef(result, type=e.type, span=e.span)
         self.emit(Set(place, e, True), a, e.span)
         return place
 
@@ -664,6 +665,8 @@ class _Builder:
                 if self.alive:
                     self.unwind(base, a, s.span)
                 del self.withs[base:]
+            case t.Hold():
+                self.hold(s, a)
             case t.Acquire(lock, mode, every):
                 self.touch()
                 if every:
@@ -737,6 +740,32 @@ class _Builder:
                 self.block(s, a)
             case _:
                 assert_never(s)
+
+    def hold(self, s: t.Hold, a: Activation) -> None:
+        """The busy locks of an op, tried one after the other in its step; then its body, in a second step if slow."""
+        base = len(self.withs)
+        for lock, mode, busy in s.locks:
+            lock = self.lasting_index(lock, a)
+            self.touch()
+            self.emit(Attempt(lock, mode), a, lock.span, 2)
+            yes, no = self.pending
+            before = self.held
+            self.pending, self.alive = [no], True
+            self.return_(busy, a, busy.span)
+            self.scopes += 1
+            taken = HeldNow(lock, a, mode, False, self.held_form(lock, mode, a), self.scopes)
+            self.pending, self.alive, self.held = [yes], True, (*before, taken)
+            self.withs.append(taken)
+        if s.slow:
+            name, span = a.routine, self.calls[-1].span
+            self.depth -= 1
+            self.emit(End(f"begins {name}"), a, span)
+            self.emit(Begin(f"ends {name}"), a, span).span = span
+            self.depth += 1
+        self.block(s.body, a)
+        if self.alive:
+            self.unwind(base, a, s.span)
+        del self.withs[base:]
 
     def fork_join(self, ways: list[tuple[list[tuple[Node, int]], t.Block | None]], a: Activation) -> None:
         """Run each block from its edges; afterwards all that are still alive go on together."""
@@ -1235,7 +1264,7 @@ class _Builder:
             self.touch()
             self.emit(Begin(), inner, call.span).span = outer_span or call.span
             self.depth += 1
-        frame = _Call(len(self.withs), [], result, [], a)
+        frame = _Call(len(self.withs), [], result, [], a, outer_span or call.span)
         before = self.held_forms()
         self.calls.append(frame)
         outer_loops, self.loops = self.loops, list(self.loops)

@@ -274,12 +274,16 @@ class Inline:
 
 @dataclass(frozen=True)
 class Begin:
-    """An ``op`` or ``atomic`` begins: one step up to its :class:`End`."""
+    """An ``op`` or ``atomic`` begins: one step up to its :class:`End`. ``note`` is for traces."""
+
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class End:
     """See :class:`Begin`."""
+
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ from protocheck.lower.rules import CHOICE_OF_SET, ENDLESS_STEP, ORDER_OF_MEMBERS
 from protocheck.lower.turns import independent
 from protocheck.lower.values import (
     FRESH,
+    LEFT,
     PLACE,
     RecordShape,
     RecordValue,
@@ -85,6 +86,7 @@ from protocheck.lower.values import (
 )
 from protocheck.source import Origin
 from protocheck.types import tree as t
+from protocheck.types.types import SnapshotType
 
 MAX_VISITS = 20_000
 MAX_PATHS = 4_096
@@ -657,10 +659,8 @@ class Stepper:
         for name in self.shared.holders.get(lock, ()):
             bound, inside = self.e.thread_binder(name)
             held = self.held_now(lock, name, bound.params, index, p)
-            if mode == "read" and kind in (LockKind.RWLOCK, LockKind.RWSEM):
-                bad = eq(held, Lit(HELD_WRITE))
-            else:
-                bad = ne(held, Lit(HELD_NONE))
+            shared = mode == "read" and kind.shared
+            bad = eq(held, Lit(HELD_WRITE)) if shared else ne(held, Lit(HELD_NONE))
             parts.append(exists(bound.params, and_(inside, bad)))
         return or_(*parts)
 
@@ -702,7 +702,7 @@ class Stepper:
         return and_(free, not_(held_back))
 
     def mode_text(self, lock: str, mode: str) -> str:
-        return mode if self.module.locks[lock].kind in (LockKind.RWLOCK, LockKind.RWSEM) else ""
+        return mode if self.module.locks[lock].kind.shared else ""
 
     def set_mode(self, lock: str, index: tuple[Expr, ...], mode: int, p: Path) -> None:
         if (lock, self.name) in self.shared.explicit:
@@ -791,7 +791,7 @@ class Stepper:
         p.events = (*p.events, LockEvent(Act.RELEASE, lock, (), self.mode_text(lock, op.mode), node.origin))
 
     def rw(self, lock: str) -> bool:
-        return self.module.locks[lock].kind in (LockKind.RWLOCK, LockKind.RWSEM)
+        return self.module.locks[lock].kind.shared
 
     def own_mode(self, lock: str, index: tuple[Expr, ...], node: Node, p: Path) -> Expr:
         """In which mode the thread holds the instance at ``node``."""
@@ -835,7 +835,11 @@ class Stepper:
             path.notes = tuple(dict.fromkeys((*path.notes, f"in {node.crossing}")))
         a, p, op = node.activation, path, node.op
         match op:
-            case ops.Nop() | ops.Mark() | ops.Begin() | ops.End():
+            case ops.Begin(note) | ops.End(note):
+                if note:
+                    p.notes = (*p.notes, note)
+                yield p, node.succ[0]
+            case ops.Nop() | ops.Mark():
                 yield p, node.succ[0]
             case ops.Load(local, ref):
                 value = self.e.value(ref, a, p)
@@ -1277,11 +1281,14 @@ class Stepper:
         a, call = node.activation, op.call
         args = [self.e.value(x, a, p) for x in call.args]
         target, owner = self.resolved(call.place, a)
-        if call.name in ("snapshot", "bump"):
+        if call.name in ("snapshot", "bump", "reset"):
             assert isinstance(target, t.StateRef)
             index = self.e.state_index(target, owner, p, TRUE)
             if call.name == "snapshot":
                 fields: list[tuple[str, Value]] = [(FRESH, TRUE)]
+                window = call.type.window if isinstance(call.type, SnapshotType) else None
+                if window is not None:
+                    fields = [(LEFT, Lit(self.e.instance.constant(window) + 1))]
                 start = 0
                 binders = self.module.states[target.state].binders
                 for n, b in enumerate(binders):
@@ -1291,7 +1298,7 @@ class Stepper:
                 self.look(p, target.state, index)
                 self.give_result(op, RecordValue(tuple(fields)), p, node)
             else:
-                self.bump(target.state, index, p)
+                self.bump(target.state, index, p, call.name == "reset")
                 self.work(p)
             return p
         old = self.e.value(call.place, a, p)
@@ -1341,15 +1348,21 @@ class Stepper:
             storage, index, _ = self.place(place, node.activation, p)
             save(storage, index, value, p.store, self.e.fresh)
 
-    def bump(self, version: str, index: tuple[Expr, ...], p: Path) -> None:
-        """Every snapshot of this version (of this index), wherever it is kept, is stale from now on."""
+    def bump(self, version: str, index: tuple[Expr, ...], p: Path, all_stale: bool = False) -> None:
+        """Every snapshot of this version (of this index), wherever it is kept, is stale from now on; those of a counter
+        are one bump older, and stale when they are too old to tell by how much."""
         for storage in self.shared.snapshots.get(version, ()):
-            fresh = storage.part(FRESH).var
-            assert fresh is not None
-            cells = tuple(self.e.fresh(s) for s in fresh.index)
-            parts = [v for n, s in storage.parts if n != FRESH for v in s.vars()]
+            name = storage.parts[0][0]
+            age = storage.part(name).var
+            assert age is not None
+            cells = tuple(self.e.fresh(s) for s in age.index)
+            parts = [v for n, s in storage.parts if n != name for v in s.vars()]
             here = and_(*(eq(p.store.read(v, cells), i) for v, i in zip(parts, index, strict=True)))
-            p.store.write(fresh, Write(cells, FALSE, cells, here))
+            older: Expr = FALSE
+            if name == LEFT:
+                left = p.store.read(age, cells)
+                older = Lit(0) if all_stale else ite(eq(left, Lit(0)), Lit(0), apply(Op.SUB, left, Lit(1)))
+            p.store.write(age, Write(cells, older, cells, here))
 
     def guard_check(self, op: ops.GuardCheck, p: Path, node: Node) -> None:
         ref = op.ref

@@ -29,7 +29,7 @@ from protocheck.ir.expr import (
     or_,
     substitute,
 )
-from protocheck.ir.sorts import BOOL, OptionSort, Sort, low_of, none_of
+from protocheck.ir.sorts import BOOL, EnumSort, OptionSort, Sort, low_of, none_of
 from protocheck.ir.system import Update
 from protocheck.lower.instance import Instance
 from protocheck.types.types import (
@@ -56,6 +56,7 @@ from protocheck.types.types import (
 SOME = "#some"  # field of an optional record: is there one?
 PLACE = "#place"  # field of a pointer: the place, or none; STALE is the other one
 FRESH = "#fresh"  # field of a snapshot: has the version stood still since?
+LEFT = "#left"  # of a counter's: how many bumps until it is too old to tell, counted down from window + 1; 0: stale
 
 # --------------------------------------------------------------------------------------------------------------------
 # Shapes
@@ -103,8 +104,11 @@ def shape_of(t: Type, instance: Instance) -> Shape:
                     assert_never(inner)
         case SetType(of):
             return SetShape(index_sorts(of, instance))
-        case SnapshotType(_, index):
+        case SnapshotType(_, index, window):
             parts = [(f"i{n}", shape_of(i, instance)) for n, i in enumerate(index)]
+            if window is not None:
+                ages = (f"{k} behind" for k in range(instance.constant(window), 0, -1))
+                return RecordShape(((LEFT, ScalarShape(EnumSort("age", ("stale", *ages, "fresh")))), *parts))
             return RecordShape(((FRESH, ScalarShape(BOOL)), *parts))
         case VersionType() | VoidType():
             return RecordShape(())
@@ -302,9 +306,8 @@ def make_storage(name: str, index: tuple[Sort, ...], shape: Shape, kind: VarKind
         case SetShape(of):
             return Storage(shape, Var(name, index + of, BOOL, kind))
         case RecordShape(fields):
-            parts = tuple(
-                (n, make_storage(name if n == PLACE else f"{name}.{n.lstrip('#')}", index, f, kind)) for n, f in fields
-            )
+            names = ((n, name if n in (PLACE, LEFT) else f"{name}.{n.lstrip('#')}") for n, _ in fields)
+            parts = tuple((n, make_storage(at, index, f, kind)) for (n, at), (_, f) in zip(names, fields, strict=True))
             return Storage(shape, None, parts)
         case _:
             assert_never(shape)

@@ -208,11 +208,13 @@ class _Planner:
 
     def plan(self) -> Plan:
         system = self.system
-        self.locks = {lock.name: lock for lock in system.locks}
-        self.number = {lock.name: i for i, lock in enumerate(system.locks)}
+        # NOTE(busy-locks-order-nothing): nobody waits for a busy lock, so it closes no cycle and is no node.
+        waited = [lock for lock in system.locks if lock.kind is not LockKind.BUSY]
+        self.locks = {lock.name: lock for lock in waited}
+        self.number = {lock.name: i for i, lock in enumerate(waited)}
         self.threads = {t.name: t for t in system.threads}
         self.count = {t.name: standing.how_many(system, t) for t in system.threads}
-        self.nodes = [LockNode(k.name, k.kind.value, len(standing.lock_instances(k.index))) for k in system.locks]
+        self.nodes = [LockNode(k.name, k.kind.value, len(standing.lock_instances(k.index))) for k in waited]
         self.sync: dict[int, int] = {}  # wait -> node, for synchronize
         self.waiting: dict[int, int] = {}  # wait -> node, for other waits under a lock
         self.held_at_wait: dict[int, tuple[tuple[str, str], ...]] = {}
@@ -461,7 +463,7 @@ class _Planner:
             yield Recursion(name, edge, self.ask(Case(who.args, cond)), None)
 
     def _nested(self) -> Iterator[Nested]:
-        for lock in self.system.locks:
+        for lock in self.locks.values():
             instances = standing.lock_instances(lock.index)
             if len(instances) < 2:
                 continue

@@ -344,22 +344,31 @@ class Builder:
     def plain_routine(
         self,
         span: Span,
+        slow: n.Ident | None,
         kind: n.Ident,
         path: n.Path,
         params: tuple[n.Param, ...] | None,
         result: n.TypeExpr | None,
         may_fail: tuple[n.Expr, ...] | None,
         requires: n.Expr | None,
+        holds: tuple[n.Holding, ...] | None,
         body: n.Block,
     ) -> tuple[n.Path, n.RoutineDecl]:
         word: n.RoutineKind = "op" if kind.text == "op" else "proc"
         decl = n.RoutineDecl(
-            word, False, False, path[-1], params or (), result, requires, body, may_fail or (), span=span
+            word, False, False, path[-1], params or (), result, requires, body, may_fail or (), slow is not None,
+            holds or (), span=span
         )  # fmt: skip
         return path, decl
 
     def may_fail(self, span: Span, *codes: n.Expr) -> tuple[n.Expr, ...]:
         return codes
+
+    def holdings(self, span: Span, *holdings: n.Holding) -> tuple[n.Holding, ...]:
+        return holdings
+
+    def holding(self, span: Span, lock: n.Expr, mode: n.Mode | None, otherwise: n.Expr | None) -> n.Holding:
+        return n.Holding(lock, mode, otherwise, span=span)
 
     def params(self, span: Span, *params: n.Param) -> tuple[n.Param, ...]:
         return params
@@ -603,8 +612,6 @@ class Builder:
         return n.OptionType(element, span=span)
 
     def named_type(self, span: Span, path: n.Path) -> n.NamedType:
-        if len(path) == 1 and path[0].text == "counter":
-            self.faults.append(not_yet_supported(path[0].text, span))
         return n.NamedType(path, span=span)
 
     def bool_type(self, span: Span) -> n.BoolType:
@@ -621,6 +628,9 @@ class Builder:
 
     def version_type(self, span: Span) -> n.VersionType:
         return n.VersionType(span=span)
+
+    def counter_type(self, span: Span, window: n.Expr) -> n.CounterType:
+        return n.CounterType(window, span=span)
 
     def snapshot_type(self, span: Span, of: n.Expr) -> n.SnapshotType:
         return n.SnapshotType(of, span=span)
@@ -853,6 +863,9 @@ class Builder:
 
     def loop(self, span: Span, body: n.Block) -> n.Loop:
         return n.Loop(body, span=span)
+
+    def budget(self, span: Span, times: n.Expr, body: n.Block, otherwise: n.Block | None) -> n.Budget:
+        return n.Budget(times, body, otherwise, span=span)
 
     def for_in(self, span: Span, name: n.Ident, domain: n.Domain, where: n.Expr | None, body: n.Block) -> n.ForIn:
         if isinstance(domain, n.RangeType):

@@ -151,6 +151,13 @@ class VersionType(Node):
 
 
 @dataclass(frozen=True)
+class CounterType(Node):
+    """``counter(window 3)``"""
+
+    window: Expr
+
+
+@dataclass(frozen=True)
 class SnapshotType(Node):
     """``snapshot of sequence``"""
 
@@ -482,6 +489,15 @@ class Loop(Node):
     """``loop { }``, left only by ``break``, ``return`` and the like."""
 
     body: Block
+
+
+@dataclass(frozen=True)
+class Budget(Node):
+    """``loop at most 2 times { } else { }``: the ``else`` is executed where no turn left the loop."""
+
+    times: Expr
+    body: Block
+    otherwise: Block | None
 
 
 @dataclass(frozen=True)
@@ -874,7 +890,7 @@ class LockOption(Node):
     when: Expr | None
 
 
-LockKind: TypeAlias = Literal["mutex", "spinlock", "rwlock", "rwsem", "srcu", "flag"]
+LockKind: TypeAlias = Literal["mutex", "spinlock", "rwlock", "rwsem", "srcu", "flag", "busy"]
 
 
 @dataclass(frozen=True)
@@ -901,8 +917,17 @@ RoutineKind: TypeAlias = Literal["op", "proc"]
 
 
 @dataclass(frozen=True)
+class Holding(Node):
+    """``holds sept read else BUSY``: a busy lock, and what the op returns where it cannot have it."""
+
+    lock: Expr
+    mode: Mode | None
+    otherwise: Expr | None
+
+
+@dataclass(frozen=True)
 class RoutineDecl(Decl):
-    """``pub op f(g : gfn) -> rc requires held(l) { }``; ``ghost proc`` in libraries."""
+    """``pub slow op f(g : gfn) -> rc requires held(l) holds m else BUSY { }``; ``ghost proc`` in libraries."""
 
     kind: RoutineKind
     pub: bool
@@ -913,6 +938,8 @@ class RoutineDecl(Decl):
     requires: Expr | None
     body: Block
     may_fail: tuple[Expr, ...] = ()
+    slow: bool = False
+    holds: tuple[Holding, ...] = ()
 
 
 ThreadKind: TypeAlias = Literal["thread", "server", "environment", "interrupt"]
@@ -1192,6 +1219,7 @@ TypeExpr: TypeAlias = (
     | RecordType
     | ArrayType
     | VersionType
+    | CounterType
     | SnapshotType
 )
 
@@ -1239,6 +1267,7 @@ Stmt: TypeAlias = (
     | If
     | While
     | Loop
+    | Budget
     | ForIn
     | ForRange
     | Break

@@ -267,7 +267,7 @@ def _span(file: SourceFile, token: Token) -> Span:
 _ROLES = frozenset({"HYPERVISOR", "GUEST", "FIRMWARE", "USERSPACE", "HARDWARE", "DEVICE", "KERNEL"})
 _MEMBERS = frozenset(
     {"TYPE", "CONST", "PUB", "GHOST", "STATE", "LOCK", "OP", "PROC", "FN", "THREAD", "SERVER", "ENVIRONMENT", "VARIANT"}
-    | {"INTERRUPT"}
+    | {"INTERRUPT", "SLOW"}
     | {"INIT", "ALWAYS", "INVARIANT", "TRANSITION", "FINAL", "REACHABLE", "WEAKNESS"}
     | {"PROGRESS", "RECOVERABLE", "EVERY"}
     | {"OBJECT"}
@@ -331,9 +331,13 @@ def _begins(
         return not inside and before.type == "RBRACE" and text[_start(before) - 1] == "\n"
     if before.type in _PREFIXES or (before.type in firsts and not starts_line):
         return False
+    if before.type == "SLOW" and token.type in ("OP", "PROC"):
+        return False
     if token.type == "GHOST" and after not in ("STATE", "OP", "PROC"):
         return False
     named = token.type in firsts and (token.type not in _ROLES | {"OBJECT"} or after not in _AFTER_NAME)
+    if token.type == "SLOW" and after not in ("OP", "PROC"):
+        named = False
     meant = token.type == "NAME" and token != "x" and after in _SECOND_WORD
     if loose or inside:
         return not matched and (named or meant) and (first_column if firsts is _ITEMS else starts_line)
@@ -539,9 +543,8 @@ def _not_yet(file: SourceFile, misfit: _Misfit, accepted: set[str]) -> Diagnosti
     for i in (at, at - 1):
         if i >= 0 and cut[i] in rules.LATER:
             return not_yet_supported(str(cut[i]), _span(file, cut[i]))
-    routine = any(t.type in ("OP", "PROC") for t in cut[:3])
     for i in (at, at - 1):
-        if i > 0 and (cut[i] == "strict" or (cut[i] == "holds" and routine)):
+        if i > 0 and cut[i] == "strict":
             return not_yet_supported(str(cut[i]), _span(file, cut[i]))
     return None
 
@@ -699,7 +702,8 @@ def _hint(misfit: _Misfit, accepted: set[str]) -> str:
 _CLAIM_WORDS = frozenset({"PROGRESS", "RECOVERABLE", "LEADS_TO", "FINISHES", "FAIR"})
 _FAILURE_WORDS = frozenset({"MAY_FAIL", "FAIL", "TRY", "ON_ERROR", "KILLABLE"})
 _CPU_WORDS = frozenset({"INTERRUPT", "IPI", "IPI_WAIT", "IRQ_OFF", "ON", "PREEMPT_OFF"})
-_SOFT = _ROLES | _CLAIM_WORDS | _FAILURE_WORDS | _CPU_WORDS | {
+_INSTRUCTION_WORDS = frozenset({"SLOW", "HOLDS", "TIMES", "COUNTER", "WINDOW"})
+_SOFT = _ROLES | _CLAIM_WORDS | _FAILURE_WORDS | _CPU_WORDS | _INSTRUCTION_WORDS | {
     "READ", "WRITE", "IDLE", "DOWN", "SET", "SNAPSHOT", "SRCU", "MOST", "CALLS", "STEPS", "STEP",
     "OBJECT", "NEW", "FREE",
 }  # fmt: skip

@@ -352,7 +352,7 @@ KEYWORD_AS_NAME = _rule(
     """
 Keywords cannot be names, wherever they stand; otherwise a missing word would go unnoticed. Some words mean something
 only in one place and are allowed as names: `read`, `write`, `idle`, `down`, `set`, `snapshot`, `srcu`, `most`, `calls`,
-`steps`, and the roles of actors such as `guest`.
+`steps`, `slow`, `holds`, `times`, `counter`, `window`, and the roles of actors such as `guest`.
 """,
     """
 protocol keyword
@@ -388,16 +388,12 @@ const B = 0 < A && A < 3
 )
 
 LATER: Mapping[str, tuple[str, str]] = {
-    "slow": ("an op that begins and ends in different steps", "write two ops, or a `proc`"),
-    "busy": ("a lock that is never waited for", "use `flag` and `try_acquire`"),
-    "counter": ("counters with a window", "use `version`, or a range"),
     "run": ("claims that say: this run leads to", "use `reachable`, or `expect ... violated`"),
 }
 """Words of constructs that are planned: what each means, and what to write instead."""
 
 LATER_HERE: Mapping[str, tuple[str, str]] = {
     "strict": ("scenarios that want every assumption named", "leave it out: the report lists what is assumed"),
-    "holds": ("ops that hold a lock from begin to end, or fail", "write `flag` and `try_acquire` in the body"),
 }
 """Words that mean something else elsewhere, refused where only a later version has them."""
 
@@ -413,13 +409,14 @@ the verdict means. The words may be used as names meanwhile.
     """
 protocol soon
 firmware monitor {
-    slow op add_page() { skip; }
+    thread main { skip; }
 }
+run commit_message { monitor.main : a; }
 """,
     """
 protocol soon
 firmware monitor {
-    pub proc add_page() { skip; }
+    thread main { skip; }
 }
 """,
 )
@@ -467,8 +464,8 @@ UNKNOWN_LOCK_KIND = _rule(
     "unknown-lock-kind",
     "There is no such kind of lock.",
     """
-The kinds are `mutex`, `spinlock`, `rwlock`, `rwsem`, `srcu` and `flag`. The kind decides who excludes whom, who queues,
-and where a thread may sleep.
+The kinds are `mutex`, `spinlock`, `rwlock`, `rwsem`, `srcu`, `flag` and `busy`. The kind decides who excludes whom, who
+queues, and where a thread may sleep.
 """,
     """
 protocol kinds

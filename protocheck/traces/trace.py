@@ -39,7 +39,6 @@ from protocheck.ir.system import (
     FairKind,
     Lock,
     LockEvent,
-    LockKind,
     ProgressTarget,
     Property,
     RecoverableTarget,
@@ -354,7 +353,7 @@ class Words:
     def mode(self, lock: str, mode: str) -> str:
         """The mode in which a lock is taken, where there is more than one."""
         kind = found.kind if (found := self._lock(lock)) is not None else None
-        return mode if kind in (LockKind.RWLOCK, LockKind.RWSEM) else ""
+        return mode if kind is not None and kind.shared else ""
 
     def _lock(self, name: str) -> Lock | None:
         return next((lock for lock in self.system.locks if lock.name == name), None)

@@ -12,6 +12,7 @@ from protocheck.syntax import nodes as n
 from protocheck.types import objects, rules
 from protocheck.types import tree as t
 from protocheck.types import types as ty
+from protocheck.types.ranges import fold, number
 from protocheck.types.report import did_you_mean
 from protocheck.types.scope import ActorSymbol, ImportSymbol, RoutineSymbol, StateSymbol, kind_of, show
 from protocheck.types.type_check import compatible
@@ -41,6 +42,8 @@ BUILTINS = {
     "live": BuiltIn("live(p)", 1, False),
     "snapshot": BuiltIn("snapshot(version)", 1, True),
     "bump": BuiltIn("bump(version)", 1, True),
+    "behind": BuiltIn("behind(seen)", 1, False),
+    "reset": BuiltIn("reset(counter)", 1, True),
     "cmpxchg": BuiltIn("cmpxchg(ref x, old, new)", 3, True),
     "xchg": BuiltIn("xchg(ref x, new)", 2, True),
     "fetch_add": BuiltIn("fetch_add(ref x, n)", 2, True),
@@ -208,7 +211,7 @@ def _builtin(x: Exprs, node: n.Call, name: str) -> t.Rhs:
             rules.CALL_IN_CLAIM, f"`{name}` is a step and belongs into code", node.span, "would change the state"
         )
     first = node.args[0]
-    if name in ("snapshot", "bump"):
+    if name in ("snapshot", "bump", "reset"):
         return _version(x, node, name, first.target if isinstance(first, n.RefArg) else first)
     if x.mode == "ghost":
         return x.error(
@@ -231,7 +234,7 @@ def _pure(x: Exprs, node: n.Call, name: str) -> t.Expr:
         if isinstance(arg, n.RefArg):
             return x.error(rules.REF_MISMATCH, f"`{name}` takes values", arg.span, mend="leave out `ref`")
     args = [a for a in node.args if not isinstance(a, n.RefArg)]
-    if name == "changed":
+    if name in ("changed", "behind"):
         seen = x.infer(args[0], None)
         if isinstance(seen.type, ty.ErrorType):
             return seen
@@ -241,7 +244,17 @@ def _pure(x: Exprs, node: n.Call, name: str) -> t.Expr:
                 f"it is `{show(seen.type)}`", mend="take one before: `let seen = snapshot(version);`",
             )  # fmt: skip
         x.reads += 1
-        return t.Changed(snapshot=seen, type=BOOL, span=node.span)
+        if name == "changed":
+            return t.Changed(snapshot=seen, type=BOOL, span=node.span)
+        window = seen.type.window
+        if window is None:
+            return x.error(
+                rules.TYPE_MISMATCH, f"`{seen.type.state}` is a version, which only says whether it has changed",
+                args[0].span, "not how often", mend="ask `changed(...)`, or declare a `counter(window k)`",
+            )  # fmt: skip
+        most = fold(Op.ADD, node.span, window, number(1, node.span)) if x.mode == "property" else window
+        kind = ty.RangeType(number(0, node.span), most)
+        return t.Changed(snapshot=seen, behind=True, type=kind, span=node.span)
     if name == "live":
         return objects.live(x, x.infer(args[0], None), node.span)
     numbers = tuple(x.integer(a) for a in args)
@@ -268,8 +281,14 @@ def _version(x: Exprs, node: n.Call, name: str, target: n.Expr) -> t.Rhs:
         )  # fmt: skip
     if not _may_write(x, symbol, target.span, reading=name == "snapshot"):
         return t.Const(value=0, type=ERROR, span=node.span)
+    window = symbol.type.window if isinstance(symbol.type, ty.VersionType) else None
+    if name == "reset" and window is None:
+        return x.error(
+            rules.TYPE_MISMATCH, f"`{symbol.name}` is a version, which needs no reset", target.span, "not a counter",
+            [x.world.declared(symbol)], f"write `bump({target.span.text});`",
+        )  # fmt: skip
     where = t.StateRef(state=symbol.name, index=index, type=symbol.type, span=target.span)
-    kind: ty.Type = ty.SnapshotType(symbol.name, symbol.index) if name == "snapshot" else ty.VoidType()
+    kind: ty.Type = ty.SnapshotType(symbol.name, symbol.index, window) if name == "snapshot" else ty.VoidType()
     return t.BuiltinCall(name=name, place=where, type=kind, span=node.span)
 
 
@@ -445,7 +464,7 @@ def assigned(node: n.Node) -> frozenset[str]:
         match top:
             case n.Assign() | n.Havoc() | n.RefArg():
                 target = top.target
-            case n.Call(func=n.Name(ident=ident), args=args) if ident.text == "bump" and args:
+            case n.Call(func=n.Name(ident=ident), args=args) if ident.text in ("bump", "reset") and args:
                 target = args[0].target if isinstance(args[0], n.RefArg) else args[0]
             case _:
                 pass

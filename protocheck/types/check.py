@@ -273,6 +273,8 @@ class _Checker:
             with x.in_mode("claim"), x.without_calls("in `requires`"):
                 begin.append(t.RequiresHeld(held=x.condition(node.requires), span=node.requires.span))
             self._only_locks(node.requires)
+        holds = self._holds(x, node, result) if node.holds or node.slow else ()
+        s.first = not (node.holds or node.slow)
         body = s.body(node.body)
         if s.live and s.result is not None and not isinstance(result, ty.ErrorType):
             self.world.report.add(
@@ -281,6 +283,8 @@ class _Checker:
                 "a result is declared")],
                 f"end it with `return ...;` (a `{show(result)}`)",
             )  # fmt: skip
+        if node.kind == "op" and (holds or node.slow):
+            body = t.Block(body=(t.Hold(locks=holds, body=body, slow=node.slow, span=body.span),), span=body.span)
         if begin:
             body = replace(body, body=(*begin, *body.body))
         return t.Routine(
@@ -288,6 +292,51 @@ class _Checker:
             ghost=node.ghost, public=node.pub, span=node.name.span, doc=node.doc,
             may_fail=may_fail(self.world, self.types, node, home, result),
         )  # fmt: skip
+
+    def _holds(self, x: Exprs, node: n.RoutineDecl, result: ty.Type) -> tuple[tuple[t.LockRef, str, t.Expr], ...]:
+        """The busy locks of an op, each with what it returns where it cannot have it."""
+        add = self.world.report.add
+        word = "holds" if node.holds else "slow"
+        if node.kind != "op" or node.ghost:
+            what = "ghost op" if node.kind == "op" else "proc"
+            add(
+                rules.MISPLACED_HOLDS, f"`{word}` belongs to an `op`", node.name.span, f"this is a {what}",
+                mend=f"leave out `{word}`" if node.ghost else "write `op`, or take locks in the body",
+            )  # fmt: skip
+            return ()
+        if node.holds and isinstance(result, ty.VoidType):
+            add(
+                rules.UNSAID_BUSY, f"`{node.name.text}` cannot say that a lock was busy", node.name.span,
+                "it has no result", mend="declare one: `-> enum { done, busy }`",
+            )  # fmt: skip
+            return ()
+        found: list[tuple[t.LockRef, str, t.Expr]] = []
+        busy: n.Expr | None = None
+        with x.without_calls("in `holds`"):
+            for use in reversed(node.holds):
+                busy = use.otherwise or busy
+                lock = x.lock(use.lock)
+                if busy is None:
+                    add(
+                        rules.UNSAID_BUSY, f"`{node.name.text}` does not say what it returns", use.span,
+                        "where this lock is busy", mend=f"write `holds {use.span.text} else VALUE`",
+                    )  # fmt: skip
+                    continue
+                if use.otherwise is not None and lock is None:
+                    x.value(busy, result)
+                if lock is None:
+                    self.world.blurred.append(node.body.span)
+                    continue
+                x.may_take(lock)
+                symbol = self.world.locks[lock.lock]
+                if symbol.kind is not LockKind.BUSY:
+                    add(
+                        rules.WRONG_LOCK_MODE, f"`{symbol.name}` is waited for, and `holds` never waits", use.lock.span,
+                        f"a {symbol.kind.value}", [self.world.declared(symbol)],
+                        "declare it as `busy`, or take it with `with` in a `proc`",
+                    )  # fmt: skip
+                found.append((lock, x.lock_mode(lock, use.mode, use), x.value(busy, result)))
+        return tuple(reversed(found))
 
     def _only_locks(self, node: n.Expr) -> None:
         match node:

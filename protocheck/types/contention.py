@@ -47,6 +47,7 @@ from protocheck.types.tree import (
     Halt,
     Havoc,
     Held,
+    Hold,
     If,
     InRegion,
     Ipi,
@@ -380,6 +381,20 @@ class _Walker:
                 goes_on = self.block(body, c)
                 for jumps, start in marks:
                     jumps[start:] = [_without(h, taken) for h in jumps[start:]]
+                c.held = _without(c.held, taken)
+                return goes_on
+            case Hold(locks, body):
+                taken = []
+                for lock, mode, busy in locks:
+                    for e in lock.index:
+                        self.reads(e, c)
+                    self.reads(busy, c)
+                    c.returns.append(_without(c.held, taken))
+                    taken.append(self.held(lock, mode, False, c))
+                    c.held = (*c.held, taken[-1])
+                start = len(c.returns)
+                goes_on = self.block(body, c)
+                c.returns[start:] = [_without(h, taken) for h in c.returns[start:]]
                 c.held = _without(c.held, taken)
                 return goes_on
             case Acquire(lock, mode, every):

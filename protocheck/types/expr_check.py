@@ -1004,7 +1004,7 @@ class Exprs:
                     [self.world.declared(symbol)], f"writers wait with `synchronize {lock.span.text};`",
                 )  # fmt: skip
             return "read"
-        if mode == "read" and kind not in (LockKind.RWLOCK, LockKind.RWSEM):
+        if mode == "read" and not kind.shared:
             self.error(
                 rules.WRONG_LOCK_MODE, f"a {kind.value} has no read mode", node.span,
                 "it is held by one thread at a time",

@@ -197,6 +197,8 @@ class _Walker:
                 return self.block(s.body, held, f)
             case t.With():
                 return self.with_locks(s, held, f)
+            case t.Hold():
+                return self.hold(s, held, f)
             case t.Acquire():
                 self.index(s.lock, held, f)
                 return held.take(self.form(s.lock, s.mode, s.every, f))
@@ -267,6 +269,20 @@ class _Walker:
         after = self.block(s.body, inside, f)
         for jumps, start in marks:
             jumps[start:] = [self._left(h, held, taken) for h in jumps[start:]]
+        return None if after is None else self._left(after, held, taken)
+
+    def hold(self, s: t.Hold, held: _Held, f: _Frame) -> _Held | None:
+        inside = held
+        taken = []
+        for lock, mode, busy in s.locks:
+            self.index(lock, inside, f)
+            self.reads(busy, inside, f)
+            f.returns.append(held)
+            taken.append(self.form(lock, mode, False, f))
+            inside = inside.take(taken[-1])
+        start = len(f.returns)
+        after = self.block(s.body, inside, f)
+        f.returns[start:] = [self._left(h, held, taken) for h in f.returns[start:]]
         return None if after is None else self._left(after, held, taken)
 
     def _left(self, held: _Held, before: _Held, taken: Iterable[HeldForm]) -> _Held:
@@ -468,7 +484,7 @@ class _Walker:
         def possible(term: t.GuardTerm, exclusive: bool) -> bool:
             wanted = HeldForm(term.lock.lock, tuple(form_of(i, forms) for i in term.lock.index), "")
             kind = self.module.locks[term.lock.lock].kind
-            shared = kind in (LockKind.RWLOCK, LockKind.RWSEM)
+            shared = kind.shared
             return any(_may_match(h, wanted) and (not exclusive or not shared or h.mode == "write") for h in held.may)
 
         if write:

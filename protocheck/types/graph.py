@@ -25,6 +25,7 @@ def check_graph(world: World, module: t.CheckedModule) -> bool:
     _note_places(world, reach)
     _refuse_no_cpu(world, module, bodies, reach)
     _refuse_blocking(world, module, bodies, calls)
+    _refuse_slow(world, module, bodies, calls)
     _tell_unused(world, module, calls)
     return endless
 
@@ -80,6 +81,9 @@ def expressions(s: t.Statement) -> Iterator[t.Expr]:
         case t.With():
             for lock, _ in s.locks:
                 yield from lock.index
+        case t.Hold():
+            for lock, _, busy in s.locks:
+                yield from (*lock.index, busy)
         case t.Acquire() | t.Release() | t.Downgrade() | t.Synchronize():
             yield from s.lock.index
         case t.Stop():
@@ -298,6 +302,48 @@ def _refuse_blocking(
             for s in statements(body.body):
                 if isinstance(s, t.Atomic):
                     refuse(s.body, "`atomic` is indivisible", True)
+
+
+def _refuse_slow(
+    world: World,
+    module: t.CheckedModule,
+    bodies: dict[str, list[t.Routine | t.ThreadDecl]],
+    calls: dict[str, dict[str, Span]],
+) -> None:
+    """Calls of slow ops, which take two steps, from ``init`` and from what is one step."""
+    slow: dict[str, Span] = {}
+    for name, found in bodies.items():
+        for body in found:
+            inside = statements(body.body) if isinstance(body, t.Routine) and body.body is not None else ()
+            if any(isinstance(s, t.Hold) and s.slow for s in inside):
+                slow.setdefault(name, body.span)
+    for name in list(bodies):
+        for inner in _reachable(name, calls):
+            if inner in slow:
+                slow.setdefault(name, slow[inner])
+
+    def refuse(block: t.Statement, where: str) -> None:
+        for s in statements(block):
+            call = call_of(rhs_of(s))
+            if isinstance(call, t.Call) and call.routine in slow:
+                world.report.add(
+                    rules.SLOW_IN_ONE_STEP, f"`{call.routine}` takes two steps, and {where}", call.span,
+                    "others run between its begin and its end", [Label(slow[call.routine], "slow")],
+                    "call it outside, from a `proc` or a thread",
+                )  # fmt: skip
+
+    for block in module.init:
+        refuse(block, "`init` takes no steps")
+    for name, found in bodies.items():
+        for body in found:
+            if body.body is None:
+                continue
+            if isinstance(body, t.Routine) and body.kind == "op":
+                refuse(body.body, f"the op `{name}` is indivisible")
+                continue
+            for s in statements(body.body):
+                if isinstance(s, t.Atomic):
+                    refuse(s.body, "`atomic` is indivisible")
 
 
 def _takes(s: t.Statement) -> bool:

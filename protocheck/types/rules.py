@@ -1034,6 +1034,75 @@ hypervisor kvm {
 """,
 )
 
+MISPLACED_HOLDS = _rule(
+    "misplaced-holds",
+    "`holds` or `slow` stands at something that is no op.",
+    """
+An `op` is an instruction: it may take busy locks while it lasts (`holds`), and a `slow` one begins and ends in
+different steps. A `proc` takes as many steps as its body, and takes its locks there; ghost code takes neither.
+""",
+    """
+firmware tdx {
+    lock tree : busy;
+    proc add() -> bool holds tree else false { return true; }
+    thread main { if add() { skip; } }
+}
+""",
+    """
+firmware tdx {
+    lock tree : busy;
+    op add() -> bool holds tree else false { return true; }
+    thread main { if add() { skip; } }
+}
+""",
+)
+
+UNSAID_BUSY = _rule(
+    "unsaid-busy",
+    "An op takes a busy lock and does not say what it returns where it cannot have it.",
+    """
+Nobody waits for a busy lock: an op that cannot have it ends at once with the value behind `else`. So the op has a
+result, and the last lock of the list has an `else`; a lock without one has that of the next.
+""",
+    """
+firmware tdx {
+    lock tree : busy;
+    op add() -> bool holds tree { return true; }
+    thread main { if add() { skip; } }
+}
+""",
+    """
+firmware tdx {
+    lock tree : busy;
+    op add() -> bool holds tree else false { return true; }
+    thread main { if add() { skip; } }
+}
+""",
+)
+
+SLOW_IN_ONE_STEP = _rule(
+    "slow-in-one-step",
+    "A slow op is called where everything is one step.",
+    """
+A `slow op` begins in one step and ends in another, and others run in between. What is one step, an `op`, an
+`atomic { }` or `init`, cannot call it.
+""",
+    """
+firmware tdx {
+    lock tree : busy;
+    slow op add() -> bool holds tree else false { return true; }
+    thread main { atomic { if add() { skip; } } }
+}
+""",
+    """
+firmware tdx {
+    lock tree : busy;
+    slow op add() -> bool holds tree else false { return true; }
+    thread main { if add() { skip; } }
+}
+""",
+)
+
 LOCK_NOT_HELD = _rule(
     "lock-not-held",
     "A lock is released, downgraded or required that is held on no way here.",
@@ -1061,7 +1130,8 @@ WRONG_LOCK_MODE = _rule(
     "A lock is used in a way that its kind does not have.",
     """
 `rwlock` and `rwsem` have `read` and `write`; an `srcu` has readers, and writers `synchronize`; a `flag` can only be
-tried; all others are held by one thread at a time. Only an `rwsem` can be downgraded.
+tried, and a `busy` lock is tried or held by an op that says `holds`; all others are held by one thread at a time. Only
+an `rwsem` can be downgraded.
 """,
     """
 hypervisor kvm {

@@ -307,7 +307,7 @@ def show(kind: ty.Type) -> str:
         case ty.ArrayType():
             return "".join(f"[{show(i)}]" for i in kind.index) + f" {show(kind.element)}"
         case ty.VersionType():
-            return "version"
+            return "version" if kind.window is None else "counter"
         case ty.SnapshotType():
             return f"snapshot of {kind.state}"
         case ty.PointerType():

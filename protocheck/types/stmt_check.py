@@ -129,6 +129,8 @@ class Stmts:
                 body, left = self._turns(node.body, "loop")
                 self.live = left
                 return [t.While(condition=None, body=body, span=span)]
+            case n.Budget():
+                return self._budget(node)
             case n.ForIn():
                 return self._for_in(node)
             case n.ForRange():
@@ -641,6 +643,42 @@ class Stmts:
         whole = t.Block(body=(*pre, leave, *body.body), span=node.body.span)
         return [t.While(condition=None, body=whole, span=node.span)]
 
+    def _budget(self, node: n.Budget) -> list[t.Statement]:
+        """``loop at most n times``: a loop that counts the turns that are left in a variable of its own."""
+        x, span = self.x, node.times.span
+        self._refuse_in_ghost(node.span, "`loop at most`")
+        times = x.integer(node.times)
+        limits = x.world.bounds(times)
+        zero, one = number(0, span), number(1, span)
+        kind: ty.Type = ERROR
+        if limits is not None:
+            kind = ty.RangeType(zero, fold(Op.MAX, span, zero, limits[1]))
+        elif not isinstance(times.type, ty.ErrorType):
+            x.error(
+                rules.UNBOUNDED_RANGE, "how many turns this loop may have is not known", span, "no finite range",
+                mend="give it a type with a range",
+            )  # fmt: skip
+        left = x.world.local("turns_left", kind, mutable=True)
+        here = t.LocalRef(local=left, type=kind, span=span)
+        body, broken = self._turns(node.body, "loop at most")
+        base, live = x.narrowed, True
+        end: list[t.Statement] = []
+        if node.otherwise is not None:
+            block, live, _ = self._branch(node.otherwise, frozenset())
+            x.narrowed = base
+            end.append(block)
+        if live:
+            end.append(t.Break(span=span))
+        self.live = live or broken
+        over = t.Apply(op=Op.EQ, args=(here, zero), type=BOOL, span=span)
+        out = t.If(condition=over, then=t.Block(body=tuple(end), span=span), otherwise=None, span=span)
+        less = t.Apply(op=Op.SUB, args=(here, one), type=INT, span=span)
+        count = t.Assign(place=here, value=less, span=span)
+        return [
+            t.Declare(local=left, value=times, span=span),
+            t.While(condition=None, body=t.Block(body=(out, count, body), span=node.body.span), span=node.span),
+        ]
+
     def _for_in(self, node: n.ForIn) -> list[t.Statement]:
         x = self.x
         with x.scope():
@@ -727,6 +765,11 @@ class Stmts:
             self.x.error(
                 rules.RETRY_OUTSIDE_LOOP, "`retry` in a `for`", node.span, "a turn of a `for` cannot be tried again",
                 mend="put a `loop { }` around what is to be tried again",
+            )  # fmt: skip
+        elif self.loops[-1].kind == "loop at most":
+            self.x.error(
+                rules.RETRY_OUTSIDE_LOOP, "`retry` in a `loop at most`", node.span,
+                "`retry` waits, and these turns are counted", mend="write `continue;` to begin the next turn at once",
             )  # fmt: skip
         elif self.indivisible:
             self.x.error(
@@ -942,6 +985,12 @@ class Stmts:
             self.x.error(
                 rules.WRONG_LOCK_MODE, f"nobody waits for the flag `{symbol.name}`", node.span, "would wait",
                 [self.x.world.declared(symbol)], f"write `if try_acquire {lock.span.text} {{ }} else {{ }}`",
+            )  # fmt: skip
+        if symbol.kind is LockKind.BUSY:
+            self.x.error(
+                rules.WRONG_LOCK_MODE, f"nobody waits for the busy lock `{symbol.name}`", node.span, "would wait",
+                [self.x.world.declared(symbol)],
+                f"write an op that `holds {lock.span.text} else BUSY`, or `if try_acquire {lock.span.text} {{ }}`",
             )  # fmt: skip
         return self.x.lock_mode(lock, mode, node)
 

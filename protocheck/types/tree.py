@@ -167,9 +167,13 @@ class FnCall(Typed):
 
 @dataclass(frozen=True)
 class Changed(Typed):
-    """``changed(s)``: the version has been bumped since the snapshot (or the snapshot is ``stale``)."""
+    """``changed(s)``: the version has been bumped since the snapshot (or the snapshot is ``stale``).
+
+    ``behind``: ``behind(s)``, how often the counter has been; one more than its window stands for more, and for stale.
+    """
 
     snapshot: Expr
+    behind: bool = False
 
 
 @dataclass(frozen=True)
@@ -415,6 +419,16 @@ class With(Stmt):
 
 
 @dataclass(frozen=True)
+class Hold(Stmt):
+    """The body of an op with ``holds l read else BUSY``, or of a slow one: tries the locks in order; the first that is
+    not to be had ends the routine with its value. If ``slow``, ``body`` is a step of its own."""
+
+    locks: tuple[tuple[LockRef, str, Expr], ...]
+    body: Block
+    slow: bool = False
+
+
+@dataclass(frozen=True)
 class Acquire(Stmt):
     """``acquire l read;``; ``every``: one acquire per instance of the array. Modes: "read", "write"."""
 
@@ -549,6 +563,7 @@ Statement: TypeAlias = (
     | Atomic
     | Ghost
     | With
+    | Hold
     | Acquire
     | Release
     | Downgrade

@@ -11,6 +11,7 @@ from protocheck.syntax import nodes as n
 from protocheck.types import rules
 from protocheck.types import tree as t
 from protocheck.types import types as ty
+from protocheck.types.ranges import number
 from protocheck.types.report import did_you_mean
 from protocheck.types.scope import (
     ActorSymbol,
@@ -97,6 +98,12 @@ class Types:
                 return ty.ArrayType(index, inner)
             case n.VersionType():
                 return ty.VersionType()
+            case n.CounterType():
+                window = self.constant(node.window, INT, home)
+                if isinstance(window.type, ty.ErrorType):
+                    return ERROR
+                self.world.ranges.append((ty.RangeType(number(1, node.window.span), window), node.window.span))
+                return ty.VersionType(window)
             case n.SnapshotType():
                 return self._snapshot(node, home)
             case _:
@@ -296,7 +303,7 @@ class Types:
         if isinstance(symbol, StateSymbol):
             self.state(symbol)
             if isinstance(symbol.type, ty.VersionType):
-                return ty.SnapshotType(symbol.name, symbol.index)
+                return ty.SnapshotType(symbol.name, symbol.index, symbol.type.window)
             if isinstance(symbol.type, ty.ErrorType):
                 return ERROR
         self.world.report.add(

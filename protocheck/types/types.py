@@ -78,7 +78,9 @@ class ArrayType:
 
 @dataclass(frozen=True)
 class VersionType:
-    """``version``: a counter of which only change can be asked."""
+    """``version``: a counter of which only change can be asked; ``counter(window k)``: how much, too, up to k."""
+
+    window: Expr | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class SnapshotType:
 
     state: str
     index: tuple[Type, ...] = ()
+    window: Expr | None = None  # of the counter
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def blocks(s: t.Statement) -> tuple[t.Block, ...]:
             return (s,)
         case t.If():
             return (s.then,) if s.otherwise is None else (s.then, s.otherwise)
-        case t.While() | t.ForEach() | t.ForRange() | t.Atomic() | t.Ghost() | t.With() | t.Region():
+        case t.While() | t.ForEach() | t.ForRange() | t.Atomic() | t.Ghost() | t.With() | t.Hold() | t.Region():
             return (s.body,)
         case t.Either():
             return s.branches

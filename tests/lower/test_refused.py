@@ -67,7 +67,6 @@ def test_what_is_taken_for_granted_is_counted(body: str, expected: tuple[str, ..
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("kernel k { lock m : flag; op f() holds m { skip; } thread t { f(); } }", "holds"),
         ("kernel k { thread t { skip; } } scenario s { strict; }", "strict"),
         ("kernel k { thread t { skip; } } check stuck;", "stuck"),
         ("kernel k { thread t { skip; } } scenario s { expect stuck holds; }", "stuck"),

@@ -50,8 +50,6 @@ def test_every_rule_is_listed_once() -> None:
 
 
 _CONSTRUCTS = {
-    "slow": "firmware f { slow op g() { skip; } }",
-    "busy": "firmware f { lock l : busy; }",
     "object": "object slot[2] { state f : bool; }",
     "new": "hypervisor k { proc f() { let p = new slot; } }",
     "free": "hypervisor k { proc f() { free p; } }",
@@ -60,7 +58,6 @@ _CONSTRUCTS = {
     "try": "hypervisor k { proc f() { try g(); } }",
     "killable": "hypervisor k { proc f() { acquire l killable else { return; } } }",
     "recoverable": "recoverable r: true;",
-    "counter": "hypervisor k { state c : counter(window 2); }",
     "progress": "progress p: true;",
     "fair": "hypervisor k { proc f() { fair either { skip; } or { skip; } } }",
     "run": "run r { kvm.populate : a; } leads to deadlock;",

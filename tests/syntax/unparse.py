@@ -154,7 +154,9 @@ def _code(decl: n.RoutineDecl | n.FnDecl | n.ThreadDecl, name: str) -> str:
         return f"{head} {_stmt(decl.body)}" if isinstance(decl.body, n.Block) else f"{head} = {_expr(decl.body)};"
     result = "" if decl.result is None else f" -> {_type(decl.result)}"
     fails = " may_fail " + ", ".join(_expr(c) for c in decl.may_fail) if decl.may_fail else ""
-    return f"{decl.kind} {name}({params}){result}{fails}{_opt('requires', decl.requires)} {_stmt(decl.body)}"
+    holds = ", ".join(f"{_place(h.lock)}{_mode(h.mode)}{_opt('else', h.otherwise)}" for h in decl.holds)
+    tail = f"{fails}{_opt('requires', decl.requires)}{' holds ' if holds else ''}{holds} {_stmt(decl.body)}"
+    return f"{'slow ' if decl.slow else ''}{decl.kind} {name}({params}){result}{tail}"
 
 
 def _adversary_call(call: n.AdversaryCall) -> str:
@@ -275,6 +277,8 @@ def _type(type_: n.TypeExpr) -> str:
             return "record { " + ", ".join(f"{f.name} : {_type(f.type)}" for f in fields) + " }"
         case n.ArrayType(indexes=indexes, element=element):
             return f"{_indexes(indexes)} ({_type(element)})"
+        case n.CounterType(window=window):
+            return f"counter(window ({_expr(window)}))"
         case n.VersionType():
             return "version"
         case n.SnapshotType(of=of):
@@ -415,6 +419,9 @@ def _stmt(stmt: n.Stmt) -> str:
             return f"while {_expr(cond)} {_stmt(body)}"
         case n.Loop(body=body):
             return f"loop {_stmt(body)}"
+        case n.Budget(times=times, body=body, otherwise=after):
+            tail = "" if after is None else f" else {_stmt(after)}"
+            return f"loop at most ({_expr(times)}) times {_stmt(body)}{tail}"
         case n.ForIn(name=name, domain=domain, where=where, body=body):
             return f"for {name} in {_domain(domain)}{_opt('where', where)} {_stmt(body)}"
         case n.ForRange(name=name, lo=lo, hi=hi, by=by, down=down, body=body):
