@@ -230,7 +230,7 @@ class _Builder:
         """An interrupt handler: begin, body, end, and from there back to the begin, for ever."""
         self.emit(Nop(), root, thread.body.span)
         begin = self.emit(IrqBegin(), root, thread.span)
-        frame = _Call(0, [], None, [], root)
+        frame = _Call(0, [], None, [], root, thread.span)
         self.calls.append(frame)
         self.touch()
         self.block(thread.body, root)
