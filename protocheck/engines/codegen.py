@@ -32,6 +32,7 @@ from protocheck.ir.expr import (
     fits,
     ite,
     or_,
+    quantified,
     reads,
     rebuild,
     substitute,
@@ -119,6 +120,8 @@ class Layout:
 def unroll(e: Expr, limit: int | None = None) -> Expr:
     """``e`` with every quantifier over at most ``limit`` tuples (``UNROLL_QUANTIFIERS`` by default) written out."""
     limit = UNROLL_QUANTIFIERS if limit is None else limit
+    if not quantified(e):
+        return e
     match e:
         case Lit() | Param():
             return e
@@ -470,14 +473,15 @@ class Generator:
             values: tuple[int | str, ...] = (*own, *chosen, *(n for n, _ in loops))
             yield Step(which, values, loops, ready[0], updates, ready[1], tuple(v for v in found if v[2] != FALSE))
 
-    def body(self, sink: Sink, via: ViaSink, before: Before) -> list[str]:
-        """Code that does all steps possible in ``s``.
+    def body(self, sink: Sink, via: ViaSink, before: Before, only: int | None = None) -> list[str]:
+        """Code that does all steps possible in ``s``, or those of the transition ``only``.
 
         Whenever a step is taken, the line ``before`` is executed; then ``via`` for every target case that happens in
         it; then, if no fatal check fails, ``sink`` with the next state in ``t``.
         """
         lines: list[str] = []
-        for block in self.blocks:
+        for whole in self.blocks:
+            block = whole if only is None else _restricted(whole, only)
             if None in block.steps:
                 lines += self._place(block, None, sink, via, before)
             places = sorted(k for k in block.steps if k is not None)
@@ -680,6 +684,12 @@ class Generator:
         return lines
 
 
+def _restricted(block: Block, only: int) -> Block:
+    """``block`` with the steps of the transition ``only``."""
+    parts = {place: tuple(s for s in steps if s.which == only) for place, steps in block.steps.items()}
+    return Block(block.thread, block.own, block.pc, {place: steps for place, steps in parts.items() if steps})
+
+
 def _no_via(target: int, which: int) -> list[str]:
     return ["pass"]
 
@@ -727,6 +737,8 @@ def _placed(guard: Expr, pc: Read) -> tuple[int | None, Expr]:
 
 def _renamed(e: Expr, names: Mapping[str, str]) -> Expr:
     """``e`` with parameters renamed to the names of loop variables, quantifiers written out."""
+    if not names:
+        return unroll(e)
     return unroll(
         rebuild(
             e,

@@ -35,6 +35,7 @@ from protocheck.ir.sorts import values_of
 from protocheck.ir.system import Case, DeadlockTarget, PropertyTarget, System, Target, ThreadClass
 
 CHUNK = 2048
+MANY = 256  # states to go from which on it is worth while to make code anew that asks for what is still open
 SMALL_CHUNK = 64  # states between two looks at the limits where each state takes long, in large symmetry groups
 
 
@@ -148,6 +149,13 @@ class _Hit:
     by_step: bool
 
 
+class _Everything:
+    """A container that has everything in it: to a search that has visited it, nothing is new."""
+
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
 class _Search:
     def __init__(self, system: System, targets: Sequence[PropertyTarget], budget: Budget, symmetry: bool) -> None:
         self.system = system
@@ -164,12 +172,16 @@ class _Search:
         self.orbits = Orbits(self.made.layout, sorts) if sorts else None
         self.seen: dict[State, State] = {}
         self.begun: dict[State, Choice] = {}
+        self.starts: dict[Choice, State] = {}
         self.fired = [0] * len(system.transitions)
         self.hits: dict[int, _Hit] = {}
         self.depth = -1
         self.examined = -1
         self.beginnings = 0
-        self._moves: Callable[[State, list[tuple[int, tuple[int, ...], State | None]]], object] | None = None
+        self._expand: Callable[..., object] | None = None
+        self._tests: dict[int, list[str]] = {}
+        self._movers: dict[int | None, Callable[..., object]] = {}
+        self._taken: dict[tuple[State, State], tuple[int, tuple[int, ...], State]] = {}
 
     # The search itself.
 
@@ -199,7 +211,8 @@ class _Search:
     def _search(self, to_the_end: bool) -> tuple[Limit | None, str, bool]:
         """Fill ``seen`` and ``hits``. Returns the limit that was hit, its detail, and whether nothing is left."""
         open_ = set(range(len(self.targets)))
-        expand, check = self._expander(), self._checker(open_)
+        self._expand = expand = self._expander()
+        check = self._checker(open_)
         chunk = SMALL_CHUNK if self.orbits is not None and self.orbits.order > SMALL_GROUP else CHUNK
         layer = self._begin()
         found: dict[int, State] = {}
@@ -228,7 +241,7 @@ class _Search:
                     self.hits.setdefault(k, _Hit(in_step[k], True))
                 if self._settled(open_) and not to_the_end:
                     return None, "", False
-            if open_ - set(self.hits) != open_:
+            if len(following) >= MANY and open_ - set(self.hits) != open_:
                 open_ -= set(self.hits)
                 check, found = self._checker(open_), {}
             self.budget.progress(f"depth {self.depth}: {len(self.seen)} states, {len(following)} to go")
@@ -242,6 +255,7 @@ class _Search:
         layer: list[State] = []
         for choice, state in self.made.initial():
             self.beginnings += 1
+            self.starts[choice] = state
             kept = self.orbits.canon(state) if self.orbits else state
             if kept not in self.seen:
                 self.seen[kept] = -1
@@ -295,21 +309,27 @@ class _Search:
 
     def _checker(self, open_: set[int]) -> Callable[..., object]:
         lines: list[str] = []
-        phrases = Phrases(self.made.layout, {}, {})
         for number in sorted(open_):
-            target = self.targets[number]
-            if isinstance(target, DeadlockTarget):
-                lines += self._deadlock_check(number)
-                continue
-            for case in target.cases:
-                cond = unroll(exists(case.params, case.cond))
-                if case.via is None and cond != FALSE:
-                    lines += [f"if {phrases.truth(cond)}:", f"    if {number} not in found: found[{number}] = s"]
+            if number not in self._tests:
+                self._tests[number] = self._test(number)
+            lines += self._tests[number]
         if not lines:
             return lambda layer, found: None
         return self.made.function(
             "check", ["def check(layer, found):", "    for s in layer:", *("        " + line for line in lines)]
         )
+
+    def _test(self, number: int) -> list[str]:
+        """Code that notes whether ``s`` is in the target with that number."""
+        target = self.targets[number]
+        if isinstance(target, DeadlockTarget):
+            return self._deadlock_check(number)
+        lines: list[str] = []
+        phrases = Phrases(self.made.layout, {}, {})
+        for case in target.cases:
+            if case.via is None and (cond := unroll(exists(case.params, case.cond))) != FALSE:
+                lines += [f"if {phrases.truth(cond)}:", f"    if {number} not in found: found[{number}] = s"]
+        return lines
 
     def _deadlock_check(self, number: int) -> list[str]:
         """Code that collects the blocked instances as bits of ``b``, and asks for the fixpoint if there are any."""
@@ -394,7 +414,24 @@ class _Search:
 
     def moves(self, state: State) -> list[tuple[int, tuple[int, ...], State | None]]:
         """The steps possible in ``state``: transition, values, next state (None after a failed fatal check)."""
-        if self._moves is None:
+        out: list[tuple[int, tuple[int, ...], State | None]] = []
+        self._mover(None)(state, out)
+        return sorted(out, key=lambda m: m[:2])
+
+    def _few_moves(self, state: State) -> list[tuple[int, tuple[int, ...], State | None]]:
+        """As :meth:`moves`, for a state or two: code is made only for the transitions that can be taken there."""
+        assert self._expand is not None
+        fired = [0] * len(self.system.transitions)
+        self._expand([state], _Everything(), None, fired, {})
+        out: list[tuple[int, tuple[int, ...], State | None]] = []
+        for which, times in enumerate(fired):
+            if times:
+                self._mover(which)(state, out)
+        return sorted(out, key=lambda m: m[:2])
+
+    def _mover(self, only: int | None) -> Callable[..., object]:
+        """Code that collects the steps possible in a state, or those of the transition ``only``."""
+        if only not in self._movers:
 
             def before(step: Step) -> str:
                 values = "".join(f"{v}, " for v in step.values)
@@ -403,13 +440,11 @@ class _Search:
             def sink(step: Step) -> list[str]:
                 return ["out[-1] = (*out[-1][:2], t)"]
 
-            body = self.made.body(sink, lambda target, which: ["pass"], before)
-            self._moves = self.made.function(
+            body = self.made.body(sink, lambda target, which: ["pass"], before, only)
+            self._movers[only] = self.made.function(
                 "moves", ["def moves(s, out):", *("    " + line for line in body), "    return None"]
             )
-        out: list[tuple[int, tuple[int, ...], State | None]] = []
-        self._moves(state, out)
-        return sorted(out, key=lambda m: m[:2])
+        return self._movers[only]
 
     def _run(self, number: int, hit: _Hit) -> Run:
         chain = [hit.state]
@@ -417,7 +452,7 @@ class _Search:
             chain.append(self.seen[chain[-1]])
         chain.reverse()
         init = self.begun[chain[0]]
-        renaming = self._renaming(next(s for c, s in self.made.initial() if c == init))
+        renaming = self._renaming(self.starts[init])
         moves: list[Choice] = []
         for here, there in pairwise(chain):
             which, values, after = self._move(here, there)
@@ -435,14 +470,18 @@ class _Search:
         return Run(init, tuple(moves), Choice(end.which, values))
 
     def _move(self, here: State, there: State) -> tuple[int, tuple[int, ...], State]:
-        for which, values, after in self.moves(here):
+        known = self._taken.get((here, there))
+        if known is not None:
+            return known
+        for which, values, after in self._few_moves(here):
             if after is not None and (self.orbits.canon(after) if self.orbits else after) == there:
+                self._taken[here, there] = which, values, after
                 return which, values, after
         raise AssertionError("a state is not a successor of its predecessor")
 
     def _end(self, target: Target, hit: _Hit) -> tuple[Choice, Choice | None]:
         """The case of ``target`` met in ``hit``, and the step in which that is so, if it is one."""
-        possible = {(w, v) for w, v, _ in self.moves(hit.state)} if hit.by_step else set()
+        possible = {(w, v) for w, v, _ in self._few_moves(hit.state)} if hit.by_step else set()
         for which, case in enumerate(target.cases):
             if (case.via is not None) != hit.by_step:
                 continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from operator import is_
 from typing import TypeAlias, assert_never
 
 from protocheck.ir.sorts import Sort, product_size, scalarset_of, values_of
@@ -434,34 +435,98 @@ def rebuild(e: Expr, change: Callable[[Param | Read], Expr]) -> Expr:
 
 
 def _rebuild(e: Expr, change: Callable[[Param | Read], Expr], done: dict[int, Expr]) -> Expr:
-    """As :func:`rebuild`; ``done`` has what became of nodes, by identity: a node that is shared stays shared."""
+    """As :func:`rebuild`; ``done`` has what became of nodes, by identity: a node that is shared stays shared.
+
+    A node none of whose parts have changed stays the node that it is. (This is where the compiler and the code
+    generators spend their time; hence no ``match``.)
+    """
+    if isinstance(e, Lit):
+        return e
     known = done.get(id(e))
     if known is not None:
         return known
     new: Expr
-    match e:
-        case Lit():
-            return e
-        case Param():
+    if isinstance(e, Apply):
+        parts = [_rebuild(a, change, done) for a in e.args]
+        new = e if _same(parts, e.args) else apply(e.op, *parts)
+    elif isinstance(e, Read):
+        if e.index:
+            parts = [_rebuild(i, change, done) for i in e.index]
+            new = change(e if _same(parts, e.index) else Read(e.var, tuple(parts)))
+        else:
             new = change(e)
-        case Read(var, index):
-            new = change(Read(var, tuple([_rebuild(i, change, done) for i in index])) if index else e)
-        case Apply(op, args):
-            parts = tuple([_rebuild(a, change, done) for a in args])
-            new = apply(op, *parts)
-        case Quant(kind, binders, body):
-            new = quant(kind, binders, _rebuild(body, change, done))
-        case _:
+    elif isinstance(e, Param):
+        new = change(e)
+    elif isinstance(e, Quant):
+        body = _rebuild(e.body, change, done)
+        new = e if body is e.body else quant(e.kind, e.binders, body)
+    else:
+        assert_never(e)
+    done[id(e)] = new
+    return new
+
+
+def _same(new: list[Expr], old: tuple[Expr, ...]) -> bool:
+    """Whether these are the very same nodes."""
+    return all(map(is_, new, old))
+
+
+def substitute(e: Expr, values: Mapping[str, Expr]) -> Expr:
+    """``e`` with every parameter named in ``values`` replaced. What mentions none of them stays as it is."""
+    return _substitute(e, values, {}) if values else e
+
+
+def _substitute(e: Expr, values: Mapping[str, Expr], done: dict[int, Expr]) -> Expr:
+    if isinstance(e, Lit):
+        return e
+    if isinstance(e, Param):
+        return values.get(e.name, e)
+    known = done.get(id(e))
+    if known is not None:
+        return known
+    new: Expr = e
+    if not names(e).isdisjoint(values):
+        if isinstance(e, Apply):
+            new = apply(e.op, *[_substitute(a, values, done) for a in e.args])
+        elif isinstance(e, Read):
+            new = Read(e.var, tuple([_substitute(i, values, done) for i in e.index]))
+        elif isinstance(e, Quant):
+            new = quant(e.kind, e.binders, _substitute(e.body, values, done))
+        else:
             assert_never(e)
     done[id(e)] = new
     return new
 
 
-def substitute(e: Expr, values: Mapping[str, Expr]) -> Expr:
-    """``e`` with every parameter named in ``values`` replaced."""
-    if not values:
-        return e
-    return rebuild(e, lambda leaf: values.get(leaf.name, leaf) if isinstance(leaf, Param) else leaf)
+_NO_NAMES: frozenset[str] = frozenset()
+
+
+def names(e: Expr) -> frozenset[str]:
+    """The names of the parameters that ``e`` mentions, bound ones too. Found once per node."""
+    if isinstance(e, Lit):
+        return _NO_NAMES
+    if isinstance(e, Param):
+        return frozenset((e.name,))
+    found: frozenset[str] | None = e.__dict__.get("_names")
+    if found is None:
+        found = _NO_NAMES
+        for part in children(e):
+            more = names(part)
+            if not more <= found:
+                found = found | more if found else more
+        e.__dict__["_names"] = found
+    return found
+
+
+def quantified(e: Expr) -> bool:
+    """Whether there is a quantifier in ``e``. Found once per node."""
+    if isinstance(e, Lit | Param):
+        return False
+    found: bool | None = e.__dict__.get("_quantified")
+    if found is None:
+        found = isinstance(e, Quant) or any(quantified(part) for part in children(e))
+        e.__dict__["_quantified"] = found
+    return found
 
 
 def interval(e: Expr) -> tuple[int, int] | None:
