@@ -82,7 +82,7 @@ def portfolio(
     if renamings <= RENAMINGS:
         states = STATES * min(1, FEW_RENAMINGS / renamings)
         states = int(states) if budget.states is None else min(int(states), budget.states)
-        work.ask(explore.ENGINE, range(len(targets)), replace(_share(budget, FIRST_SHARE), states=states))
+        work.search(replace(_share(budget, FIRST_SHARE), states=states))
     if budget.depth is None:
         work.ask(ic3.ENGINE, work.open(), _share(budget, PROOF_SHARE))
         long = [k for k in work.open(long_runs=True) if k not in any_run]
@@ -110,6 +110,7 @@ class _Work:
         self.optional = optional
         self.answers = [Answered(Unknown(Limit.TIME), "none") for _ in targets]
         self.interrupted = False
+        self.exploration: explore.Exploration | None = None
         self.events = sum(product_size([p.sort for p in t.params]) for t in system.transitions)
 
     def steps(self, number: int) -> int:
@@ -131,6 +132,20 @@ class _Work:
             return
         self.budget.progress(f"{engine.name}: {len(which)} question{'' if len(which) == 1 else 's'} open")
         found = _call(engine, self.system, [self.targets[k] for k in which], budget)
+        self.keep(engine, which, found)
+
+    def search(self, budget: Budget) -> None:
+        """Search for all targets at once, and keep what the search knows."""
+        try:
+            self.exploration = explore.explore(self.system, self.targets, budget)
+        except GroundError as problem:
+            found: Sequence[Verdict] = [Unknown(Limit.SOLVER, str(problem)) for _ in self.targets]
+        else:
+            found = self.exploration.verdicts
+        self.keep(explore.ENGINE, range(len(self.targets)), found)
+
+    def keep(self, engine: Engine, which: Sequence[int], found: Sequence[Verdict]) -> None:
+        """Keep what is better than what was known."""
         for k, verdict in zip(which, found, strict=True):
             self.interrupted = self.interrupted or _is_interrupted(verdict)
             self.answers[k] = _better(self.answers[k], Answered(verdict, engine.name))
@@ -146,8 +161,12 @@ class _Work:
             verdict = self.answers[k].verdict
             if self.answers[k].engine == explore.ENGINE.name and isinstance(verdict, Reached):
                 steps = len(verdict.run.moves)
-                if 0 < steps <= CALM_STEPS and steps * events <= CALM_SIZE:
-                    short[k] = steps
+                if 0 < steps <= CALM_STEPS and steps * events <= CALM_SIZE and not self.interrupted:
+                    calm = self._calm(k)
+                    if calm is None:
+                        short[k] = steps
+                    else:
+                        self.answers[k] = Answered(calm, explore.ENGINE.name)
         if self.interrupted or not short:
             return
         budget = replace(self.budget, depth=max(short.values()))
@@ -155,6 +174,16 @@ class _Work:
         for k, verdict in zip(short, found, strict=True):
             if isinstance(verdict, Reached) and len(verdict.run.moves) == short[k]:
                 self.answers[k] = Answered(verdict, explore.ENGINE.name)
+
+    def _calm(self, number: int) -> Reached | None:
+        """The calmest run, if it can be read off what the first search has seen."""
+        if self.exploration is None:
+            return None
+        try:
+            return self.exploration.calm(number)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            return None
 
 
 def _share(budget: Budget, share: float) -> Budget:

@@ -8,11 +8,12 @@ runs of the system itself. The order of visits depends on the order of threads, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import cast
 
+from protocheck.engines.calm import calmest
 from protocheck.engines.codegen import Generator, Phrases, State, Step, static_shift, unroll
 from protocheck.engines.orbits import SMALL_GROUP, Orbits, interchangeable
 from protocheck.engines.orbits import Mapping as Renaming
@@ -89,6 +90,13 @@ class Exploration:
                         known.add(change)
                         yield which, layout.unpack(state), layout.unpack(after)
 
+    def calm(self, number: int) -> Reached | None:
+        """The calmest shortest run to the target ``number``, if it was reached and the run is cheap to find.
+
+        Calmest as :mod:`protocheck.engines.calm` says it.
+        """
+        return self._search.calm(number)
+
 
 @dataclass(frozen=True)
 class Stuck:
@@ -150,10 +158,43 @@ class _Hit:
 
 
 class _Everything:
-    """A container that has everything in it: to a search that has visited it, nothing is new."""
+    """A container that has everything in it, so that to a search nothing is new; it keeps what it was asked for."""
 
-    def __contains__(self, item: object) -> bool:
+    def __init__(self) -> None:
+        self.asked: dict[State, None] = {}
+
+    def __contains__(self, item: State) -> bool:
+        self.asked[item] = None
         return True
+
+
+class _Goal:
+    """A target as it was first met in a search, in states or in steps."""
+
+    def __init__(self, search: _Search, number: int, by_step: bool) -> None:
+        self.search = search
+        self.number = number
+        self.by_step = by_step
+        self._known: dict[State, list[tuple[Choice, Choice | None]]] = {}
+        self._check: Callable[..., object] | None = None
+
+    def met(self, state: State) -> bool:
+        """Whether ``state``, or a step out of it, is in the target."""
+        if self.by_step:
+            return self.number in self.search.peek(state)[2]
+        if self._check is None:
+            self._check = self.search.checker((self.number,))
+        found: dict[int, State] = {}
+        self._check((state,), found)
+        return bool(found)
+
+    def endings(self, state: State) -> list[tuple[Choice, Choice | None]]:
+        """The cases of the target that are met, in their order, each with the step if it is met in one."""
+        target = self.search.targets[self.number]
+        if state not in self._known:
+            found = self.search.endings(target, state, self.by_step) if isinstance(target, Target) else ()
+            self._known[state] = list(found)
+        return self._known[state]
 
 
 class _Search:
@@ -171,6 +212,7 @@ class _Search:
         sorts = interchangeable(system, self.targets, self.made.layout) if symmetry else ()
         self.orbits = Orbits(self.made.layout, sorts) if sorts else None
         self.seen: dict[State, State] = {}
+        self.layers: list[list[State]] = []
         self.begun: dict[State, Choice] = {}
         self.starts: dict[Choice, State] = {}
         self.fired = [0] * len(system.transitions)
@@ -181,6 +223,8 @@ class _Search:
         self._expand: Callable[..., object] | None = None
         self._tests: dict[int, list[str]] = {}
         self._movers: dict[int | None, Callable[..., object]] = {}
+        self._steps: dict[State, list[tuple[int, tuple[int, ...], State | None]]] = {}
+        self._solvers: dict[int, Callable[..., object]] = {}
         self._taken: dict[tuple[State, State], tuple[int, tuple[int, ...], State]] = {}
 
     # The search itself.
@@ -212,12 +256,13 @@ class _Search:
         """Fill ``seen`` and ``hits``. Returns the limit that was hit, its detail, and whether nothing is left."""
         open_ = set(range(len(self.targets)))
         self._expand = expand = self._expander()
-        check = self._checker(open_)
+        check = self.checker(open_)
         chunk = SMALL_CHUNK if self.orbits is not None and self.orbits.order > SMALL_GROUP else CHUNK
         layer = self._begin()
         found: dict[int, State] = {}
         while layer:
             self.depth += 1
+            self.layers.append(layer)
             for start in range(0, len(layer), chunk):
                 if self.budget.expired():
                     return Limit.TIME, "", False
@@ -243,7 +288,7 @@ class _Search:
                     return None, "", False
             if len(following) >= MANY and open_ - set(self.hits) != open_:
                 open_ -= set(self.hits)
-                check, found = self._checker(open_), {}
+                check, found = self.checker(open_), {}
             self.budget.progress(f"depth {self.depth}: {len(self.seen)} states, {len(following)} to go")
             layer = following
         return None, "", True
@@ -307,7 +352,8 @@ class _Search:
             ],
         )
 
-    def _checker(self, open_: set[int]) -> Callable[..., object]:
+    def checker(self, open_: Collection[int]) -> Callable[..., object]:
+        """Code that notes in which states of a list the targets ``open_`` are met."""
         lines: list[str] = []
         for number in sorted(open_):
             if number not in self._tests:
@@ -418,16 +464,41 @@ class _Search:
         self._mover(None)(state, out)
         return sorted(out, key=lambda m: m[:2])
 
-    def _few_moves(self, state: State) -> list[tuple[int, tuple[int, ...], State | None]]:
-        """As :meth:`moves`, for a state or two: code is made only for the transitions that can be taken there."""
+    def peek(self, state: State) -> tuple[list[State], list[int], dict[int, State]]:
+        """One state once more: where steps lead, how often each transition is taken, which targets steps are in."""
         assert self._expand is not None
+        everything = _Everything()
         fired = [0] * len(self.system.transitions)
-        self._expand([state], _Everything(), None, fired, {})
-        out: list[tuple[int, tuple[int, ...], State | None]] = []
-        for which, times in enumerate(fired):
-            if times:
-                self._mover(which)(state, out)
-        return sorted(out, key=lambda m: m[:2])
+        found: dict[int, State] = {}
+        self._expand((state,), everything, None, fired, found)
+        return list(everything.asked), fired, found
+
+    def steps(self, state: State) -> list[tuple[int, tuple[int, ...], State | None]]:
+        """As :meth:`moves`, for a few states: code is made only for the transitions that can be taken there."""
+        if state not in self._steps:
+            out: list[tuple[int, tuple[int, ...], State | None]] = []
+            for which, times in enumerate(self.peek(state)[1]):
+                if times:
+                    self._mover(which)(state, out)
+            self._steps[state] = sorted(out, key=lambda m: m[:2])
+        return self._steps[state]
+
+    def after(self, state: State) -> list[State]:
+        """Where steps lead from ``state``."""
+        return self.peek(state)[0]
+
+    def representative(self, state: State) -> State:
+        """The state that stands for ``state``."""
+        return self.orbits.canon(state) if self.orbits else state
+
+    def calm(self, number: int) -> Reached | None:
+        """See :meth:`Exploration.calm`."""
+        hit = self.hits.get(number)
+        if hit is None or self._expand is None:
+            return None
+        depth = next(d for d, layer in enumerate(self.layers) if hit.state in layer)
+        found = calmest(self, _Goal(self, number, hit.by_step), depth)
+        return Reached(Run(found.init, found.moves, found.end), True) if found is not None else None
 
     def _mover(self, only: int | None) -> Callable[..., object]:
         """Code that collects the steps possible in a state, or those of the transition ``only``."""
@@ -473,7 +544,7 @@ class _Search:
         known = self._taken.get((here, there))
         if known is not None:
             return known
-        for which, values, after in self._few_moves(here):
+        for which, values, after in self.steps(here):
             if after is not None and (self.orbits.canon(after) if self.orbits else after) == there:
                 self._taken[here, there] = which, values, after
                 return which, values, after
@@ -481,19 +552,29 @@ class _Search:
 
     def _end(self, target: Target, hit: _Hit) -> tuple[Choice, Choice | None]:
         """The case of ``target`` met in ``hit``, and the step in which that is so, if it is one."""
-        possible = {(w, v) for w, v, _ in self._few_moves(hit.state)} if hit.by_step else set()
-        for which, case in enumerate(target.cases):
-            if (case.via is not None) != hit.by_step:
-                continue
-            for values in self._solutions(case, hit.state):
-                if case.via is None:
-                    return Choice(which, values), None
-                own = values[: len(self.system.transitions[case.via].params)]
-                if (case.via, own) in possible:
-                    return Choice(which, values), Choice(case.via, own)
+        for end, last in self.endings(target, hit.state, hit.by_step):
+            return end, last
         raise AssertionError("a target that was met is met by no case")
 
+    def endings(self, target: Target, state: State, by_step: bool) -> Iterator[tuple[Choice, Choice | None]]:
+        """The cases of ``target`` that are met in ``state``, or in steps out of it, with those steps."""
+        possible = {(w, v) for w, v, _ in self.steps(state)} if by_step else set()
+        for which, case in enumerate(target.cases):
+            if (case.via is not None) != by_step:
+                continue
+            for values in self._solutions(case, state):
+                if case.via is None:
+                    yield Choice(which, values), None
+                    continue
+                own = values[: len(self.system.transitions[case.via].params)]
+                if (case.via, own) in possible:
+                    yield Choice(which, values), Choice(case.via, own)
+
     def _solutions(self, case: Case, state: State) -> list[tuple[int, ...]]:
+        out: list[tuple[int, ...]] = []
+        if id(case) in self._solvers:
+            self._solvers[id(case)](state, out)
+            return out
         names = {p.name: f"p{n}" for n, p in enumerate(case.params)}
         phrases = Phrases(self.made.layout, names, {})
         lines = ["def solve(s, out):"]
@@ -503,8 +584,8 @@ class _Search:
         pad = "    " * (len(case.params) + 1)
         values = "".join(f"{n}, " for n in names.values())
         lines += [pad + f"if {phrases.truth(unroll(case.cond))}:", pad + f"    out.append(({values}))"]
-        out: list[tuple[int, ...]] = []
-        self.made.function("solve", lines)(state, out)
+        self._solvers[id(case)] = self.made.function("solve", lines)
+        self._solvers[id(case)](state, out)
         return out
 
     def _renaming(self, state: State) -> Renaming:
