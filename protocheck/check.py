@@ -494,6 +494,7 @@ def _finding(questions: _Questions, asked: _Asked, claim: AnySize | Refusal | No
         prop.claim,
         outcome,
         message=_remark(questions, asked, outcome),
+        untested=_untested(questions, asked, outcome) != "",
         evidence=evidence,
         verdict=answer.verdict,
         engine=answer.engine,
@@ -539,15 +540,20 @@ def _outcome(questions: _Questions, asked: _Asked, verdict: Verdict, evidence: E
 
 def _remark(questions: _Questions, asked: _Asked, outcome: Outcome) -> str:
     """What to add to an outcome that claims less than it seems to."""
+    return _untested(questions, asked, outcome) or questions.unchecked(asked.target)
+
+
+def _untested(questions: _Questions, asked: _Asked, outcome: Outcome) -> str:
+    """Says so where a claim holds, and it was not decided whether it is vacuous."""
     if asked.speaks is None or not isinstance(outcome, Holds | HoldsToDepth):
-        return questions.unchecked(asked.target)
+        return ""
     match questions.verdict(asked.speaks):
         case NotReachedWithin(depth):
             return f"not yet put to the test by any run of at most {depth:,} steps"
         case Unknown():
             return "whether anything ever puts it to the test was not decided"
         case _:
-            return questions.unchecked(asked.target)
+            return ""
 
 
 def _why_vacuous(prop: Property) -> str:

@@ -398,7 +398,8 @@ class Finding:
     ``message`` says what differs if it does not match, else what is worth knowing about the outcome. ``open``: it
     does not match, but only because a limit was hit.
     ``proof`` is what can be exported and explained; ``not_any`` says why it is one for these sizes only, if that was
-    tried; ``invariant`` tells, if it was asked for, the proof in sentences.
+    tried; ``invariant`` tells, if it was asked for, the proof in sentences. ``untested``: the claim holds, and it is
+    open whether it is vacuous.
     """
 
     name: str
@@ -419,6 +420,7 @@ class Finding:
     proof: Proof | None = field(default=None, compare=False, repr=False)
     not_any: str = ""
     invariant: tuple[str, ...] = ()
+    untested: bool = False
 
     @property
     def tone(self) -> Tone:

@@ -160,6 +160,8 @@ def _match(finding: Finding, e: Expectation, labels: Labels) -> Match:
             return _violated(finding, outcome, e, labels)
         case "unreachable":
             return _one_of(outcome, NeverFound, "unreachable")
+        case "vacuous" if finding.untested:
+            return Match(False, True, f"expected to be vacuous, which is not decided: {sentence(outcome)}")
         case "vacuous":
             return _one_of(outcome, Vacuous, "vacuous")
         case "unknown":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from build import NOWHERE
 
@@ -215,3 +217,9 @@ def test_expectations_are_worded_as_written() -> None:
     assert words(expect("a", "violated", steps=1, at_most=True, label="store")) == "violated in at most 1 step at store"
     assert words(expect("lock_order", "violated", "cycle")) == "cycle violated"
     assert words(expect("lock_order", "holds", "prevented cycle")) == "prevented cycle"
+
+
+def test_an_undecided_vacuity_is_open() -> None:
+    """A claim that holds, and of which it was not decided whether it is vacuous, may still turn out as expected."""
+    assert run([finding("a", HOLDS)], expect("a", "vacuous"))[0] == "a -"
+    assert run([replace(finding("a", HOLDS), untested=True)], expect("a", "vacuous")) == ["a ?"]
