@@ -94,7 +94,7 @@ class Way(Enum):
     BACK = "back"  # the back edge at node ``number``
     EXIT = "exit"  # out of loop ``number``, which has a `retry`
     LEAVE = "leave"  # the end of the proc ``name``
-    END = "end"  # the end of the thread
+    END = "end"  # the end of the thread, or of a run of a handler
 
 
 @dataclass(frozen=True)

@@ -369,6 +369,8 @@ class Stepper:
                 new.append(Passed(Way.AGAIN, node.number))
             case ops.Back():
                 new.append(Passed(Way.BACK, node.number))
+            case ops.IrqEnd():
+                new.append(Passed(Way.END))
             case _:
                 pass
         if then is None:

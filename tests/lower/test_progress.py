@@ -288,3 +288,12 @@ def test_an_environment_at_rest_does_not_starve() -> None:
         server u {{ loop {{ y = false; y = true; }} }} }} scenario s {{ expect starvation any; }}"""
     assert judged(text.format(""), "starvation") == {"starvation": None}
     assert judged(text.format("y = true;"), "starvation")["starvation"] is not None
+
+
+def test_an_interrupt_that_is_served_is_no_livelock() -> None:
+    """Its end is the end of a turn, however little the interrupted thread gets done."""
+    text = """type cpu = scalarset(cpus in 1..2 = 1)
+        kernel k {{ state x : bool; state y : bool; interrupt tick on cpu {{ y = !y; }}
+        server t {{ loop {{ loop {{ if x {{ break; }} {} retry; }} }} }} }} scenario s {{ expect livelock any; }}"""
+    assert judged(text.format(""), "livelock")["livelock"] is None
+    assert judged(text.format("x = false;"), "livelock")["livelock"] is not None
