@@ -47,6 +47,7 @@ accept: $(VENV)/.developed
 
 bench: $(VENV)/.developed
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.endless
 
 fuzz: $(VENV)/.developed
 	PROTOCHECK_FUZZ=1 $(BIN)/python -m pytest
