@@ -427,8 +427,10 @@ class _Questions:
         """The proof that the target is unreachable, if that is what was found."""
         verdict = self.verdict(number)
         target = list(self.targets)[number]
-        if not isinstance(verdict, Unreachable) or isinstance(target, ProgressTarget | RecoverableTarget):
+        if not isinstance(verdict, Unreachable):
             return None
+        if isinstance(target, ProgressTarget | RecoverableTarget):
+            return self.endless[number].proof if number in self.endless else None
         claim = self.any_size.get(target)
         return Proof(self.system, target, verdict) if claim is None else Proof(claim.system, claim.target, verdict)
 
@@ -452,13 +454,17 @@ class _Questions:
             return False  # a search would have to be repeated, a static argument cannot be checked by a solver
         target = list(self.targets)[number]
         if isinstance(target, ProgressTarget | RecoverableTarget):
-            return False
-        claim = self.any_size.get(target)
-        if claim is not None:
-            return claim.rejected or True
+            proof = self.proof(number)
+            if proof is None:
+                return False
+        else:
+            claim = self.any_size.get(target)
+            if claim is not None:
+                return claim.rejected or True
+            proof = Proof(self.system, target, verdict)
         if number not in self._proofs:
             try:
-                checked = certify(self.system, target, verdict, self.deadline)
+                checked = certify(proof.system, proof.target, proof.verdict, self.deadline)
                 self._proofs[number] = checked is Recheck.CHECKED
             except CertificateRejected as problem:
                 self._proofs[number] = problem

@@ -5,31 +5,66 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from protocheck.engines import assumed, auto, explore
+from protocheck.engines import assumed, auto, bmc, explore, ic3, kinduction, live
 from protocheck.engines.auto import Answered
-from protocheck.engines.verdict import Budget, Limit, Unknown
-from protocheck.ir.system import LiveTarget, System
+from protocheck.engines.verdict import Budget, Limit, Unknown, Unreachable
+from protocheck.findings import Proof
+from protocheck.ir.system import LiveTarget, ProgressTarget, System
 
 FAIR = "fair cycles"
 """The name of the search for fair loops on the graph of all states."""
 
-NO_ENGINE = "this engine decides no claims about endless runs; explore does"
+ROUNDS = "counted rounds"
+"""The name of what decides where the graph is too large: proofs by counting rounds, loops by bounded search."""
 
 
 @dataclass(frozen=True)
 class Endless:
-    """An answer, with the fairness that it needs, or words for what would exclude the run that was found."""
+    """An answer, with the fairness that it needs, or words for what would exclude the run that was found.
+
+    ``proof`` is one that can be checked again: of a system with a monitor beside it.
+    """
 
     answer: Answered
     needs: tuple[str, ...] = ()
     excluded: str = ""
+    proof: Proof | None = None
 
 
 def answer(system: System, targets: Sequence[LiveTarget], engine: str, budget: Budget) -> tuple[Endless, ...]:
     """One answer per target, in order, with the name of the engine that gave it; ``engine`` as for any other claim."""
-    if engine == auto.ENGINE.name:
-        budget = replace(budget, states=auto.STATES if budget.states is None else min(budget.states, auto.STATES))
-    if engine in (auto.ENGINE.name, explore.ENGINE.name):
-        found = assumed.examine(system, targets, budget)
-        return tuple(Endless(Answered(j.verdict, FAIR), j.needs, j.excluded) for j in found)
-    return tuple(Endless(Answered(Unknown(Limit.SOLVER, NO_ENGINE), engine)) for _ in targets)
+    match engine:
+        case explore.ENGINE.name:
+            return _search(system, targets, budget)
+        case bmc.ENGINE.name:
+            return tuple(_reduced(system, live.find(system, target, budget), engine) for target in targets)
+        case ic3.ENGINE.name:
+            return tuple(_reduced(system, live.decide(system, target, budget), engine) for target in targets)
+        case kinduction.ENGINE.name:
+            by = kinduction.run
+            return tuple(_reduced(system, live.decide(system, target, budget, by), engine) for target in targets)
+        case _:
+            few = replace(budget, states=auto.STATES if budget.states is None else min(budget.states, auto.STATES))
+            found = _search(system, targets, few)
+            return tuple(
+                _reduced(system, live.decide(system, target, budget), ROUNDS) if _too_large(target, each) else each
+                for target, each in zip(targets, found, strict=True)
+            )
+
+
+def _search(system: System, targets: Sequence[LiveTarget], budget: Budget) -> tuple[Endless, ...]:
+    found = assumed.examine(system, targets, budget)
+    return tuple(Endless(Answered(j.verdict, FAIR), j.needs, j.excluded) for j in found)
+
+
+def _too_large(target: LiveTarget, found: Endless) -> bool:
+    verdict = found.answer.verdict
+    return isinstance(target, ProgressTarget) and isinstance(verdict, Unknown) and verdict.limit is Limit.STATES
+
+
+def _reduced(system: System, found: live.Decided, engine: str) -> Endless:
+    answer = Answered(found.verdict, engine)
+    if not isinstance(found.verdict, Unreachable) or found.reduced is None:
+        return Endless(answer)
+    needs = tuple(f.name for f in system.fairness)
+    return Endless(answer, needs, "", Proof(found.reduced.system, found.reduced.target, found.verdict))

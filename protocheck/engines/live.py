@@ -18,9 +18,9 @@ In both, a state in which a fair run may stand still violates the claim as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from protocheck.engines import bmc, ic3
 from protocheck.engines.verdict import (
@@ -56,7 +56,7 @@ from protocheck.ir.expr import (
     quant,
     substitute,
 )
-from protocheck.ir.sorts import BOOL, OptionSort, RangeSort, ScalarSort, Sort, low_of, none_of
+from protocheck.ir.sorts import BOOL, OptionSort, RangeSort, ScalarSort, Sort, low_of, none_of, product_size
 from protocheck.ir.system import (
     Case,
     FairKind,
@@ -64,6 +64,7 @@ from protocheck.ir.system import (
     LiveTarget,
     Location,
     ProgressTarget,
+    PropertyTarget,
     StepSet,
     System,
     Target,
@@ -74,7 +75,10 @@ from protocheck.ir.system import (
 )
 from protocheck.source import Origin, SourceFile, Span
 
+Prover: TypeAlias = Callable[[System, Sequence[PropertyTarget], Budget], tuple[Verdict, ...]]
+
 MONITOR = "monitor%"
+ONLY_STATES = "only a search of every state decides what is recoverable"
 ROUNDS = 8  # of a proof by counting
 CLOSED, STILL = 0, 1  # the cases of the target: a lasso (or all rounds), a state in which a run may stand still
 _NOWHERE = Origin(Span(SourceFile("", ""), 0, 0))
@@ -85,7 +89,8 @@ class Reduced:
     """``system`` with its monitor, and the ``target`` that it can reach exactly if the claim is violated.
 
     (With rounds: that it cannot reach only if the claim holds.) Transitions from ``first`` on are the monitor's, in
-    particular ``begin`` and (with a copy) ``save``.
+    particular ``begin`` and (with a copy) ``save``. A run of the system needs at most ``overhead`` of them to show what
+    it shows.
     """
 
     system: System
@@ -93,6 +98,7 @@ class Reduced:
     first: int
     begin: int
     save: int | None
+    overhead: int
 
 
 @dataclass(frozen=True)
@@ -108,18 +114,41 @@ def run(system: System, targets: Sequence[LiveTarget], budget: Budget) -> tuple[
     return tuple(decide(system, target, budget).verdict for target in targets)
 
 
-def decide(system: System, target: LiveTarget, budget: Budget) -> Decided:
+def find(system: System, target: LiveTarget, budget: Budget) -> Decided:
+    """A lasso by bounded search; its stem and loop together have as few steps as can be, those of the monitor counted.
+
+    A bound on the depth is one on the steps of the system: those of the monitor come on top of it.
+    """
+    if not isinstance(target, ProgressTarget):
+        return Decided(Unknown(Limit.SOLVER, ONLY_STATES))
+    copied = with_copy(system, target)
+    allowed = None if budget.depth is None else budget.depth + copied.overhead
+    (verdict,) = bmc.run(copied.system, [copied.target], replace(budget, depth=allowed))
+    match verdict:
+        case Reached(found):
+            return Decided(Reached(lasso(copied, found), False))
+        case Unreachable():
+            return Decided(verdict, copied)
+        case NotReachedWithin(depth):
+            return Decided(NotReachedWithin(depth - copied.overhead))
+        case Unknown(limit, detail, depth):
+            return Decided(Unknown(limit, detail, max(depth - copied.overhead, -1)))
+        case _:
+            assert_never(verdict)
+
+
+def decide(system: System, target: LiveTarget, budget: Budget, prove: Prover = ic3.run) -> Decided:
     """A proof by counting more and more rounds, or a lasso by copying, looked for in turn.
 
     A number of rounds that can be completed is no violation; but the steps that it takes say how deep to look for one.
     """
     if not isinstance(target, ProgressTarget):
-        return Decided(Unknown(Limit.SOLVER, "only a search of every state decides `recoverable`"))
+        return Decided(Unknown(Limit.SOLVER, ONLY_STATES))
     copied = with_copy(system, target)
     done = -1
     for count in range(1, ROUNDS + 1):
         reduced = with_rounds(system, target, count)
-        (verdict,) = ic3.run(reduced.system, [reduced.target], budget)
+        (verdict,) = prove(reduced.system, [reduced.target], budget)
         match verdict:
             case Unreachable():
                 return Decided(verdict, reduced)
@@ -369,7 +398,9 @@ class _Monitor:
             acquires=(),
             fairness=(),
         )
-        return Reduced(system, target, self.first, self.first, save)
+        # Each duty is seen to be done, or given up, once for every instance.
+        overhead = 2 + sum(product_size([p.sort for p in d.own]) for d in self.duties)
+        return Reduced(system, target, self.first, self.first, save, overhead)
 
 
 def _bit(name: str, index: tuple[Sort, ...] = ()) -> Var:
