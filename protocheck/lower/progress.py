@@ -58,6 +58,12 @@ def fairness(system: System, raws: Raws, compiled: Compiled) -> tuple[Fairness, 
         rest = thread.done if may_rest else FALSE
         goes_on = f"`{thread.name}` " + ("finishes what it has begun" if may_rest else "goes on when it can")
         found.append(Fairness(FairKind.WEAK, goes_on, thread.name, thread.params, tuple(mine), rest))
+        declared = compiled.graphs[thread.name].thread
+        free = [n for n in mine if not raws[n][1].path.blocking]
+        if declared is not None and declared.cpu is not None and not declared.interrupt and free:
+            # Of steps that nothing can block, only the CPU can keep the thread.
+            name = f"`{thread.name}` gets its CPU when that is free for it again and again"
+            found.append(Fairness(FairKind.STRONG, name, thread.name, thread.params, tuple(free), rest))
         nodes = compiled.graphs[thread.name].nodes
         granted = [n for n in mine if isinstance(raws[n][1].action.op, ops.Take) and _takes(system, n)]
         if granted:

@@ -388,6 +388,7 @@ const B = 0 < A && A < 3
 )
 
 LATER: Mapping[str, tuple[str, str]] = {
+    "migrating": ("threads that move between CPUs", "write a thread per CPU, and hand the work over in shared state"),
     "run": ("claims that say: this run leads to", "use `reachable`, or `expect ... violated`"),
 }
 """Words of constructs that are planned: what each means, and what to write instead."""

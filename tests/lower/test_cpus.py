@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from protocheck.diagnostics import ModelError
-from protocheck.engines import bmc
-from protocheck.engines.verdict import Budget, Reached
+from protocheck.engines import bmc, fair
+from protocheck.engines.verdict import Budget, Reached, Unreachable
+from protocheck.ir.system import ProgressTarget
 from tests.lower.snippets import compiled, depth, depths, states
 
 CPU = "type cpu = scalarset(cpus in 1..3 = 2) "
@@ -227,3 +228,15 @@ def test_faults(text: str, rule: str | None) -> None:
     with pytest.raises(ModelError) as caught:
         compiled(text)
     assert [d.rule.name for d in caught.value.diagnostics] == [rule]
+
+
+def test_interrupts_that_never_stop_do_not_starve_the_thread_of_their_cpu() -> None:
+    """Progress assumes that the CPU comes back to it; a handler that does not end takes that away."""
+    text = """type cpu = 0..0 kernel k {{ state x : bool = false; state y : 0..1 = 0;
+        interrupt storm on cpu {{ y = 1; {} }} thread t on 0 {{ x = true; }} }} progress done: k.x;"""
+    for body, holds in (("y = 0;", True), ("loop { y = 0; y = 1; }", False)):
+        system = compiled(text.format(body))
+        (claim,) = (p.target for p in system.properties if p.name == "done")
+        assert isinstance(claim, ProgressTarget)
+        (verdict,) = fair.run(system, [claim], Budget())
+        assert isinstance(verdict, Unreachable if holds else Reached), body

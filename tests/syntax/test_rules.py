@@ -60,6 +60,7 @@ _CONSTRUCTS = {
     "recoverable": "recoverable r: true;",
     "progress": "progress p: true;",
     "fair": "hypervisor k { proc f() { fair either { skip; } or { skip; } } }",
+    "migrating": "hypervisor k { migrating thread t { skip; } }",
     "run": "run r { kvm.populate : a; } leads to deadlock;",
 }
 
