@@ -74,6 +74,10 @@ class LockEvent:
     origin: Origin | None = field(default=None, compare=False, repr=False)
 
 
+INJECTED, SIGNALLED = "injected failure", "a signal ends the wait"
+"""How notes of transitions begin that say what happens and no statement of the model does."""
+
+
 @dataclass(frozen=True)
 class Transition:
     """One step of one thread (class), for all instances and choices at once.

@@ -95,6 +95,7 @@ class Way(Enum):
     EXIT = "exit"  # out of loop ``number``, which has a `retry`
     LEAVE = "leave"  # the end of the proc ``name``
     END = "end"  # the end of the thread, or of a run of a handler
+    UNOWED = "unowed"  # an injected failure or a signal, which nobody may count on
 
 
 @dataclass(frozen=True)

@@ -48,10 +48,17 @@ class Compiled:
 
 
 def fairness(system: System, raws: Raws, compiled: Compiled) -> tuple[Fairness, ...]:
-    """What the runs of ``system`` owe: threads go on, locks are granted, and what is written ``fair`` is."""
+    """What the runs of ``system`` owe: threads go on, locks are granted, and what is written ``fair`` is.
+
+    Failures and signals need not come: a thread that only one of them could move may stand for ever.
+    """
     found: list[Fairness] = []
     for thread in system.threads:
-        mine = [n for n, tr in enumerate(system.transitions) if tr.thread == thread.name]
+        mine = [
+            n
+            for n, tr in enumerate(system.transitions)
+            if tr.thread == thread.name and not any(p.what is Way.UNOWED for p in raws[n][1].path.passed)
+        ]
         if not mine:
             continue
         may_rest = thread.kind in (ThreadKind.ENVIRONMENT, ThreadKind.ADVERSARY)

@@ -44,8 +44,10 @@ from protocheck.ir.system import (
     HELD_NONE,
     HELD_READ,
     HELD_WRITE,
+    INJECTED,
     MASKS,
     NEVER_WAITED_FOR,
+    SIGNALLED,
     Act,
     LockEvent,
     LockKind,
@@ -1211,7 +1213,7 @@ class Stepper:
         left = self.shared.signals
         if left is None or not self.use_up(p, left, node):
             return False
-        p.notes = (*p.notes, "a signal ends the wait")
+        p.notes = (*p.notes, SIGNALLED)
         p.calm = False
         self.work(p)
         return True
@@ -1222,6 +1224,7 @@ class Stepper:
         if not self.assume(p, apply(Op.GT, before, Lit(0)), node):
             return False
         p.store.write(left, Write((), apply(Op.SUB, before, Lit(1))))
+        p.passed = (*p.passed, Passed(Way.UNOWED))
         return True
 
     def inject(self, p: Path, texts: tuple[str, ...], node: Node) -> Iterator[tuple[Path, int | Key]]:
@@ -1231,7 +1234,7 @@ class Stepper:
         for text, target in zip(texts, node.succ[1:], strict=True):
             failed = p.copy()
             if left is not None and self.use_up(failed, left, node):
-                failed.notes = (*failed.notes, f"injected failure: {text}")
+                failed.notes = (*failed.notes, f"{INJECTED}: {text}")
                 failed.calm = False
                 self.work(failed)
                 yield failed, target

@@ -143,6 +143,8 @@ def statement(step: Step, threads: Sequence[str], width: int) -> Iterator[str]:
     yield from hang("", _plain(step.text), width, 4)
     if step.choices:
         yield from hang("  ", _plain(", ".join(f"{n} = {v}" for n, v in step.choices)), width, 4)
+    for note in step.befallen:
+        yield from hang("  ", _plain(f"/* {note} */"), width, 5)
     changed = {c.name for c in step.changes}
     for name, value in step.sees:
         if name not in changed:

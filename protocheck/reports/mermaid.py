@@ -84,6 +84,7 @@ def _step(step: Step, threads: dict[str, str], locks: dict[str, str]) -> Iterato
     words = f"{step.number}. {step.text}"
     if step.choices:
         words += f" [{', '.join(f'{name} = {value}' for name, value in step.choices)}]"
+    words += "".join(f" ({note})" for note in step.befallen)
     if told:
         yield f"    {me}{_ARROWS[told[0].act]}{locks[told[0].lock]}: {_wrapped(f'{words}: {_act(told[0])}', _LINE)}"
     else:

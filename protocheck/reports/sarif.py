@@ -204,6 +204,7 @@ def _step(step: Step, trace: Trace) -> _Json:
     words = f"{step.number}. {step.text}"
     if step.choices:
         words += f" [{', '.join(f'{name} = {value}' for name, value in step.choices)}]"
+    words += "".join(f" ({note})" for note in step.befallen)
     told = [str(a) for a in step.locks if a.lock or a.because] + [f.message for f in step.failures]
     location: _Json = {"message": {"text": "; ".join([words, *told])}}
     if step.places:

@@ -32,6 +32,8 @@ from protocheck.ir.sorts import ScalarSort, Sort, show_value, values_of
 from protocheck.ir.system import (
     HELD_NONE,
     HELD_WRITE,
+    INJECTED,
+    SIGNALLED,
     Act,
     AnyTarget,
     Check,
@@ -119,6 +121,11 @@ class Step:
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
     switch: bool  # whether another thread took the step before
+
+    @property
+    def befallen(self) -> tuple[str, ...]:
+        """Of the notes those that no statement of the model says: an injected failure, a signal."""
+        return tuple(note for note in self.notes if note.startswith((INJECTED, SIGNALLED)))
 
 
 @dataclass(frozen=True)
