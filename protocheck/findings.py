@@ -168,7 +168,7 @@ def sentence(outcome: Outcome, instance: str = "") -> str:
     at = f" at {instance}" if instance else ""
     match outcome:
         case Holds(by, any_size, fixed, rechecked, assumed):
-            fair = f", assuming that {_listed(assumed)}" if assumed else ""
+            fair = f", assuming that {_fairness(assumed)}" if assumed else ""
             return f"holds{_scope(any_size, fixed, at)} ({_how(by, rechecked)}){fair}"
         case HoldsToDepth(depth):
             return f"holds up to depth {depth:,}{at}"
@@ -228,6 +228,18 @@ def _scope(any_size: tuple[str, ...], fixed: tuple[str, ...], at: str) -> str:
 
 def _listed(parts: Sequence[str]) -> str:
     return " and ".join([*([", ".join(parts[:-1])] if parts[:-1] else []), parts[-1]])
+
+
+def _fairness(assumed: Sequence[str]) -> str:
+    """The assumptions as one clause, those that say the same of several threads together."""
+    who: dict[str, list[str]] = {}
+    for each in assumed:
+        name, _, does = each.partition("` ")
+        who.setdefault(does, []).append(f"{name}`")
+    clauses = [
+        f"{names[0]} {does}" if len(names) == 1 else f"each of {_listed(names)} {does}" for does, names in who.items()
+    ]
+    return _listed(clauses) if len(clauses) < 3 else "; ".join(clauses)
 
 
 def _for_ever(steps: int, loop: int, shortest: bool) -> str:

@@ -61,7 +61,7 @@ def test_a_proof_names_the_fairness_that_it_needs(tmp_path: Path) -> None:
     outcome = found(scenario, "k.look").outcome
     assert isinstance(outcome, Holds)
     assert outcome.assumed == ("`k.t` goes on when it can", "`k.flip` goes on when it can")
-    assert "assuming that `k.t` goes on when it can and `k.flip` goes on when it can" in sentence(outcome)
+    assert "assuming that each of `k.t` and `k.flip` goes on when it can" in sentence(outcome)
     at_rest = TOGGLE.format(kind="environment", claims="every k.look finishes;").replace("on = false;", "")
     (scenario,) = checked(tmp_path, at_rest)
     finding = found(scenario, "k.look")
