@@ -148,3 +148,31 @@ def test_only_the_guest_is_to_blame_for_ping_pong() -> None:
     report = check_file(MODELS / "gmem" / "ping_pong.pchk", scenarios=("obeys",))
     excluded = {f.outcome.excluded for f in report.scenarios[0].findings if isinstance(f.outcome, Violated)}
     assert excluded == {"it would not happen if `vm.run` stopped in the end"}
+
+
+def test_the_words_of_claims_are_names_elsewhere(tmp_path: Path) -> None:
+    """A variable may be called `fair`, `progress`, `leads_to`, `finishes` or `recoverable`; claims speak of it."""
+    text = """protocol words
+        kernel k { state fair : bool; state progress : bool;
+        thread t { var leads_to : bool; fair = true; let finishes = fair; progress = finishes; leads_to = progress; } }
+        progress recoverable: k.fair leads_to k.progress;
+        recoverable progress: k.progress;"""
+    (scenario,) = checked(tmp_path, text)
+    assert [word(found(scenario, name).outcome) for name in ("recoverable", "progress")] == ["holds", "holds"]
+
+
+def test_a_claim_that_a_thread_ends_agrees_with_final_and_deadlock(tmp_path: Path) -> None:
+    """Where every run ends, `progress` of the end holds exactly if nobody deadlocks and `final` holds of it."""
+    text = """protocol ends
+        kernel k {{ lock a : mutex; lock b : mutex; state n : 0..2;
+        thread one {{ with a {{ with b {{ n = min(n + 1, 2); }} }} }}
+        thread two {{ with {} {{ with {} {{ n = min(n + 1, 2); }} }} }} }}
+        final both: k.n == 2;
+        progress in_the_end: k.n == 2;
+        scenario s {{ expect others any; }}"""
+    for outer, inner, holds in (("a", "b", True), ("b", "a", False)):
+        (scenario,) = checked(tmp_path, text.format(outer, inner))
+        verdicts = {name: word(found(scenario, name).outcome) for name in ("both", "in_the_end", "deadlock")}
+        assert verdicts["both"] == "holds"
+        assert (verdicts["in_the_end"] == "holds") is holds
+        assert (verdicts["deadlock"] == "holds") is holds
