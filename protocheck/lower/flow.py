@@ -79,7 +79,7 @@ from protocheck.types.contention import (
     released,
     subexpressions,
 )
-from protocheck.types.types import BoolType, IntType, SetType, SnapshotType, Type
+from protocheck.types.types import BoolType, IntType, PointerType, SetType, SnapshotType, Type
 
 
 @dataclass
@@ -1334,6 +1334,8 @@ class _Builder:
             case t.LocalRef(local):
                 return not local.mutable and not local.ref and local.number > 0
             case t.Wrap(base):
+                return self.held_still(base, a)
+            case t.Unwrap(base, False) if isinstance(e.type, PointerType):
                 return self.held_still(base, a)
             case _:
                 return False

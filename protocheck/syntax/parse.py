@@ -277,6 +277,7 @@ _ITEMS = _MEMBERS | _ROLES | frozenset(
     | {"CHECK"}
 )
 _ACTOR = _ROLES | {"ACTOR"}
+_IN_OBJECT = frozenset({"PUB", "GHOST", "STATE", "LOCK"})
 _PREFIXES = frozenset({"PUB", "GHOST", "ALWAYS", "OF", "ADVERSARY", "COLON"})
 
 
@@ -293,7 +294,8 @@ def _cut(text: str, tokens: Sequence[Token], firsts: frozenset[str]) -> list[Seq
     open_: list[str] = []
     for i, token in enumerate(tokens):
         loose = not matched and firsts is _ITEMS and tokens[start].type in _ACTOR
-        if i > start and _begins(text, tokens, i, firsts, bool(open_), matched, loose):
+        member_of_object = tokens[start].type == "OBJECT" and open_ and token.type in _IN_OBJECT
+        if i > start and not member_of_object and _begins(text, tokens, i, firsts, bool(open_), matched, loose):
             cuts.append(tokens[start:i])
             start = i
             open_.clear()

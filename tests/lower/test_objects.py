@@ -1,4 +1,4 @@
-"""Objects: pointers that go stale, families that judge lifetimes, and the same protocols with arrays written by hand."""
+"""Objects: pointers that go stale, families that judge lifetimes, the same protocols with arrays written by hand."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def model(*threads: str, pool: str = POOL) -> str:
 
 
 def test_objects_do_what_arrays_with_a_bit_beside_each_pointer_do() -> None:
-    """The first fault of a protocol with objects is as deep as that of the same protocol with everything written out."""
+    """The first fault of a protocol with objects is as deep as where everything is written out."""
     with_objects, by_hand = depths(compiled(WITH_OBJECTS)), depths(compiled(BY_HAND))
     faults = [d for name in ("use_after_free", "double_free") if (d := with_objects[name]) is not None]
     assert min(faults) == by_hand["bug"] == 9
@@ -133,7 +133,8 @@ TWO = model(
 def test_a_reader_of_an_unwritten_field_is_still_in_the_way_of_free() -> None:
     """Nobody writes the field after it is published, yet another thread frees the object between two steps."""
     text = model(
-        "let p = new slot;  root = p;  root = none;  free p;", "let q = root;  if q == none { return; }  seen = q.users;"
+        "let p = new slot;  root = p;  root = none;  free p;",
+        "let q = root;  if q == none { return; }  seen = q.users;",
     )
     assert depths(compiled(text))["use_after_free"] == 6
 
@@ -143,7 +144,7 @@ def test_a_lock_of_the_object_itself_keeps_it() -> None:
     guarded = POOL.replace("users : 0..3 = 1;", "users : 0..3 = 1 guarded_by m;")
     text = model(
         "let p = new slot;  root = p;  root = none;  free p;",
-        "let q = root;  if q == none { return; }  with q.m { q.users = 2;  seen = q.users; }",
+        "let q = root;  if q == none { return; }  with q.m { q.users = 2;  root = none;  seen = q.users; }",
         pool=guarded,
     )
     found = depths(compiled(text))
