@@ -649,7 +649,7 @@ def _for_ever(words: Words, prop: Property, target: ProgressTarget, run: Run, re
     loop = Loop(run.loop + 1, len(run.moves), since, _why_fair(words, run, replayed.states))
     facts = words.facts(support(target.pending, replayed.states[since], env), replayed.states[: since + 1])
     return Ending(
-        f"{loop.opening}, and {prop.name} is not fulfilled",
+        f"{loop.opening}: {prop.name}" if prop.kind == "built-in" else f"{loop.opening}, and {prop.name} never comes",
         prop.claim,
         _values(target.params, env),
         facts,
