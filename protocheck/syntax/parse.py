@@ -340,6 +340,8 @@ def _begins(
     named = token.type in firsts and (token.type not in _ROLES | {"OBJECT"} or after not in _AFTER_NAME)
     if token.type == "SLOW" and after not in ("OP", "PROC"):
         named = False
+    if token.type in ("PROGRESS", "RECOVERABLE"):  # names as well, which stand in the middle of an expression
+        named = after in _NAMES and (starts_line or before.type in ("SEMI", "RBRACE"))
     meant = token.type == "NAME" and token != "x" and after in _SECOND_WORD
     if loose or inside:
         return not matched and (named or meant) and (first_column if firsts is _ITEMS else starts_line)
