@@ -236,7 +236,9 @@ class _Scenario:
 
 
 def _share(budget: Budget, part: int, of: int) -> Budget:
-    """``budget`` with a part of the time that is left."""
+    """``budget`` with a part of the work that may still be done or, where that is not counted, of the time."""
+    if budget.meter is not None:
+        return replace(budget, meter=budget.meter.part(part, of))
     left = budget.seconds_left()
     return budget if left is None else replace(budget, deadline=time.monotonic() + left * part / of)
 

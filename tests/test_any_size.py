@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from protocheck.any_size import AnySize, prove_any_size
 from protocheck.check import check_file
 from protocheck.cli import main
+from protocheck.engines.lift import Refusal
+from protocheck.engines.verdict import Budget, Meter
+from protocheck.engines.z3raw import Answer, RawSolver
 from protocheck.findings import Finding, Holds, Report, Violated
+from protocheck.ir.system import Wish
+from protocheck.lower import compile_system, instantiate
+from protocheck.properties.families import claims
 from protocheck.resources import models_path
+from protocheck.types import load
 
 
 def checked(text: str, folder: Path, **settings: int) -> Report:
@@ -205,3 +215,41 @@ def test_any_size_needs_a_proof(other: list[str], tmp_path: Path) -> None:
     path.write_text(OWNER % {"size": 2}, encoding="utf-8")
     assert main(["check", str(path), "--any-size", *other]) == 2
     assert main(["check", str(path), *other]) in (0, 3)
+
+
+def slow(solver: RawSolver, assumptions: Sequence[int]) -> Answer:
+    """A solver that takes its time."""
+    time.sleep(0.0005)
+    return CHECK(solver, assumptions)
+
+
+CHECK = RawSolver.check
+
+
+def test_what_is_claimed_does_not_depend_on_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a small amount of work allowed the claims, the refusals and the work done are the same however long a
+    question takes."""
+    module = load(models_path() / "gmem" / "fault_vs_conversion.pchk")
+    instance = instantiate(module, "upstream", {})
+    system = compile_system(module, instance)
+    found = []
+    for check in (CHECK, slow):
+        monkeypatch.setattr(RawSolver, "check", check)
+        meter = Meter(3_000)
+        wanted = [p for p in claims(system) if p.wish is Wish.NEVER]
+        proved = prove_any_size(module, instance, system, wanted, {}, Budget(meter=meter))
+        found.append((proved, meter.left))
+    assert found[0] == found[1]
+    assert any(isinstance(claim, Refusal) for claim in found[0][0].values())
+    assert any(isinstance(claim, AnySize) for claim in found[0][0].values())
+    assert -200 < found[0][1] < 3_000
+
+
+def test_what_is_spent_of_a_part_is_spent_of_the_whole() -> None:
+    """Two thirds of 90 are 60; when they are spent a third is left, and nothing of the part."""
+    whole = Meter(90)
+    part = whole.part(2, 3)
+    budget = Budget(meter=part)
+    budget.spend(60)
+    assert (whole.left, part.left, budget.expired(), Budget(meter=whole).expired()) == (30, 0, True, False)
+    assert part.part(1, 2).left == 0

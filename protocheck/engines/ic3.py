@@ -556,6 +556,7 @@ class Prover:
 
     def _satisfiable(self, assumptions: Sequence[int]) -> bool:
         self._counter += 1
+        self.budget.spend()
         if self._counter % 64 == 0 and self.budget.expired():
             raise Interrupted(Limit.TIME)
         answer = self.solver.check(assumptions)

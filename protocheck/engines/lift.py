@@ -744,6 +744,7 @@ class _Houdini:
             written = frozenset(u.var.name for u in transition.updates)
             if all(written.isdisjoint(r.var.name for r in reads(c.formula)) for c in self.clauses):
                 continue
+            self.budget.spend(QUERY_WORK)
             if self.budget.expired():
                 raise NotLiftableError(Limit.TIME.value)
             world = _World(self.system, self.chosen)
@@ -755,6 +756,8 @@ class _Houdini:
         while changed:
             changed = False
             for question in questions:
+                if self.budget.expired():
+                    raise NotLiftableError(Limit.TIME.value)
                 changed = self._drop(question) or changed
         if any(self._reachable(world) for world in self._goals()):
             return None
@@ -782,8 +785,16 @@ class _Houdini:
 
     def _check(self, solver: z3.Solver, assumptions: Sequence[z3.BoolRef]) -> z3.CheckSatResult:
         left = self.budget.seconds_left()
-        solver.set("timeout", MAX_QUERY_MS if left is None else max(1, min(MAX_QUERY_MS, int(left * 1000))))
-        return solver.check(*assumptions)
+        metered = self.budget.meter is not None
+        most = METERED_QUERY_MS if metered else MAX_QUERY_MS
+        solver.set("timeout", most if left is None else max(1, min(most, int(left * 1000))))
+        if not metered:
+            return solver.check(*assumptions)
+        solver.set("rlimit", QUERY_EFFORT)
+        before = _effort(solver)
+        answer = solver.check(*assumptions)
+        self.budget.spend(max(QUERY_WORK, (_effort(solver) - before) // EFFORT_PER_WORK))
+        return answer
 
     def _drop(self, question: _Question) -> bool:
         """Drop the clauses that ``question`` refutes, or cannot decide, until none is left; whether there were any."""
@@ -900,6 +911,18 @@ class _Houdini:
 
 
 MAX_QUERY_MS = 5000
+
+METERED_QUERY_MS = 60_000
+"""Where work is counted, time is there only for the worst; what ends a question is effort, in Z3's measure."""
+
+QUERY_EFFORT, EFFORT_PER_WORK, QUERY_WORK = 20_000_000, 400, 120
+"""A question here takes at least as long as so many of IC3's; a hard one as its effort says."""
+
+
+def _effort(solver: z3.Solver) -> int:
+    """What Z3 has done until now, in its own measure."""
+    statistics = solver.statistics()
+    return int(statistics.get_key_value("rlimit count")) if "rlimit count" in statistics.keys() else 0  # noqa: SIM118
 
 
 class _Question:

@@ -124,21 +124,50 @@ Verdict: TypeAlias = Reached | Unreachable | NotReachedWithin | Unknown
 Progress: TypeAlias = Callable[[str], None]
 
 
+class Meter:
+    """Work that may still be done, counted in questions to a solver: unlike time, the same on every machine.
+
+    What is spent of a part is spent of the whole too.
+    """
+
+    def __init__(self, left: int, whole: Meter | None = None) -> None:
+        self.left = left
+        self.whole = whole
+
+    def spend(self, amount: int = 1) -> None:
+        """``amount`` has been done."""
+        self.left -= amount
+        if self.whole is not None:
+            self.whole.spend(amount)
+
+    def part(self, part: int, of: int) -> Meter:
+        """A part of what is left."""
+        return Meter(max(0, self.left) * part // of, self)
+
+
 @dataclass(frozen=True)
 class Budget:
     """How far an engine may go: ``depth`` in steps, ``deadline`` on ``time.monotonic``, ``states`` stored.
 
-    None means no limit of that kind.
+    None means no limit of that kind. IC3 and what lifts its proofs count their work on ``meter``, if there is one.
     """
 
     depth: int | None = None
     deadline: float | None = None
     states: int | None = None
     progress: Progress = field(default=lambda _: None, compare=False, repr=False)
+    meter: Meter | None = field(default=None, compare=False, repr=False)
 
     def expired(self) -> bool:
-        """Whether the deadline has passed."""
+        """Whether the deadline has passed, or all work has been done that may be."""
+        if self.meter is not None and self.meter.left <= 0:
+            return True
         return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def spend(self, amount: int = 1) -> None:
+        """Count work that has been done."""
+        if self.meter is not None:
+            self.meter.spend(amount)
 
     def seconds_left(self) -> float | None:
         """Seconds until the deadline (not below 0), or None without one."""
