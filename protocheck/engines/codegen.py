@@ -60,6 +60,8 @@ class Field:
     width: int
     strides: tuple[int, ...]
     low: int
+    spans: tuple[range, ...]
+    """The values of the indexes."""
 
     @property
     def mask(self) -> int:
@@ -68,15 +70,15 @@ class Field:
     def shift(self, index: Sequence[int]) -> int | None:
         """The first bit of the cell at ``index``, or None if there is no such cell."""
         at = 0
-        for value, sort, stride in zip(index, self.var.index, self.strides, strict=True):
-            if value not in values_of(sort):
+        for value, span, stride in zip(index, self.spans, self.strides, strict=True):
+            if value not in span:
                 return None
-            at += (value - low_of(sort)) * stride
+            at += (value - span.start) * stride
         return self.base + at * self.width
 
     def indexes(self) -> Iterator[tuple[int, ...]]:
         """The indexes of all cells, ascending."""
-        return product(*(values_of(sort) for sort in self.var.index))
+        return product(*self.spans)
 
 
 class Layout:
@@ -92,7 +94,8 @@ class Layout:
                 strides.append(cells)
                 cells *= size_of(sort)
             width = (size_of(var.sort) - 1).bit_length()
-            self.fields[var.name] = Field(var, at, width, tuple(reversed(strides)), low_of(var.sort))
+            spans = tuple(values_of(sort) for sort in var.index)
+            self.fields[var.name] = Field(var, at, width, tuple(reversed(strides)), low_of(var.sort), spans)
             at += cells * width
         self.bits = at
 

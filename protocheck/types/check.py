@@ -6,6 +6,7 @@ NOTE(well-typed): whatever :func:`check` returns has passed every rule; the comp
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import assert_never
@@ -14,7 +15,7 @@ from protocheck.diagnostics import Label, ModelError
 from protocheck.ir.expr import Op
 from protocheck.ir.system import LockKind, ThreadKind
 from protocheck.resources import models_path
-from protocheck.source import Span
+from protocheck.source import SourceFile, Span
 from protocheck.syntax import nodes as n
 from protocheck.syntax.parse import load_source, parse
 from protocheck.types import rules
@@ -92,12 +93,18 @@ def library_loader(folder: Path, shown: str = "") -> Loader:
                 continue
             path = root / relative
             if path.is_file():
-                return parse(load_source(path, f"{name}/{relative.as_posix()}" if name else relative.as_posix()))
+                return _library(load_source(path, f"{name}/{relative.as_posix()}" if name else relative.as_posix()))
         shipped = sorted(f"lib.{p.stem}" for p in (models_path() / "lib").glob("*.pchk"))
         beside = sorted(p.stem for p in folder.glob("*.pchk"))
         raise LookupError(dotted, *shipped, *beside)
 
     return find
+
+
+@lru_cache(maxsize=64)
+def _library(source: SourceFile) -> n.Module:
+    """The tree of a library: a process that checks many models reads it once."""
+    return parse(source)
 
 
 def _folder(shown: str) -> str:
