@@ -640,7 +640,7 @@ class _Planner:
     def _gates(self, ways: Sequence[Way]) -> Iterator[Gate]:
         """Locks that could be held at two or more positions of the cycle, other than its own."""
         inside = {w.source for w in ways} | {w.target for w in ways}
-        for lock in self.system.locks:
+        for lock in self.locks.values():
             if self.number[lock.name] in inside or len(standing.lock_instances(lock.index)) != 1:
                 continue
             if lock.kind is LockKind.SRCU or sum(self._could_hold(w, lock.name) for w in ways) < 2:
