@@ -102,6 +102,25 @@ def test_a_failure_returns_its_code_and_has_no_effect() -> None:
     assert (ways["killed"], ways["half"]) == (5, 4)
 
 
+def test_a_slow_op_fails_before_it_begins() -> None:
+    """In one step, with none of its locks taken; that a lock is busy is no injected failure."""
+    text = """
+firmware tdx {
+    lock tdr : busy;
+    pub state pages : 0..3 = 0;
+    pub slow op add() -> rc may_fail EIO holds tdr write else EINTR { pages = min(pages + 1, 3);  return OK; }
+}
+hypervisor host { state last : rc = OK;  thread a { last = tdx.add(); } }
+reachable failed: host.last == EIO && tdx.pages == 0;
+reachable begun:  held(tdx.tdr) && host.last == EIO;
+reachable added:  tdx.pages == 1;
+reachable busy:   host.last == EINTR;
+"""
+    ways = found("}" + text, failures=1)
+    assert [ways[k] for k in ("failed", "begun", "added", "busy")] == [2, None, 2, None]
+    assert found("}" + text)["failed"] is None
+
+
 def test_failures_can_be_kept_to_some_routines() -> None:
     """`fail h;` lets no other call fail, whatever the budget."""
     text = HEAD + CODES + "scenario s { failures : 0..3;  fail h; }"
