@@ -226,3 +226,59 @@ def test_a_model_that_never_ends_says_nothing_of_leaks() -> None:
     assert leak.speaks is not None
     (verdict,) = explore(system, [leak.speaks], to_the_end=True).verdicts
     assert isinstance(verdict, Unreachable)
+
+
+def test_who_finds_no_place_and_retries_waits_for_a_free() -> None:
+    """A turn that found the pool exhausted goes on when a place is given back, and is stuck where none ever is."""
+    wait = "loop { let p = new slot else { retry; }  free p;  break; }"
+    pool = "object slot[1] { }  state root : slot? = none;  init { root = new slot; }"
+    giver = "let p = root;  if p != none { root = none;  free p; }"
+    gives = depths(compiled(model(wait, giver, pool=pool) + "reachable goal: finished(k.t0);"))
+    assert (gives["deadlock"], gives["goal"]) == (None, 4)
+    keeps = depths(compiled(model(wait, pool=pool) + "reachable goal: finished(k.t0);"))
+    assert (keeps["deadlock"], keeps["goal"]) == (1, None)
+
+
+def test_objects_in_records_and_procs() -> None:
+    """Pointers go stale in fields of records, and are passed to procs and given back by them."""
+    text = """kernel k {
+        object slot[2] { state users : 0..3 = 1; }
+        type entry = record { who : slot?, since : 0..3 }
+        state last : entry = { who = none, since = 0 };
+        state some : entry? = none;
+        proc make() -> slot { let p = new slot;  p.users = 2;  return p; }
+        proc put(p : slot) { if dec_and_test(ref p.users) { free p; } }
+        proc one_more(ref n : 0..3) { n += 1; }
+        thread t {
+            let p = make();
+            last = { who = p, since = 1 };
+            some = last;
+            one_more(ref p.users);
+            assert p.users == 3 && live(last.who) && live(some!.who);
+            put(p);
+            put(p);
+            put(p);
+            assert !live(last.who) && !live(some!.who);
+            assert !exists q in slot : q.users > 0;
+        }
+    }"""
+    assert {name for name, d in depths(compiled(text)).items() if d is not None} == set()
+
+
+def test_arrays_in_objects() -> None:
+    """A field may be an array, and a lock of an object one of several; each goes back to its begin with the object."""
+    text = """type gfn = scalarset(2)
+    kernel k {
+        object slot[1] { state dirty : [gfn] bool = false;  state tags : set of gfn = {};  lock m : [gfn] mutex; }
+        thread t {
+            choose g : gfn;
+            let p = new slot;
+            with p.m[g] { p.dirty[g] = true;  p.tags = { g }; }
+            assert p.dirty[g] && g in p.tags;
+            free p;
+            let q = new slot;
+            assert !q.dirty[g] && q.tags == {};
+            free q;
+        }
+    }"""
+    assert {name for name, d in depths(compiled(text)).items() if d is not None} == set()

@@ -404,3 +404,11 @@ def test_a_variable_named_x_repeats_nothing() -> None:
     actor = next(i for i in parse(SourceFile("m.pchk", text)).items if isinstance(i, n.ActorDecl))
     thread = next(i for i in actor.members if isinstance(i, n.ThreadDecl))
     assert [type(s).__name__ for s in thread.body.statements] == ["Assign", "With", "Assign"]
+
+
+def test_a_fault_beside_an_object_costs_one_member() -> None:
+    """Where an actor is read member by member, the fields of an object are no members of the actor."""
+    text = "protocol p\nhypervisor kvm {\n    object o[2] {\n        state a : bool;\n        lock m : mutex;\n    }\n"
+    with pytest.raises(ModelError) as fault:
+        parse(SourceFile("x.pchk", text + "    proc release() { skip; }\n}\n"))
+    assert [d.rule.name for d in fault.value.diagnostics] == ["keyword-as-name"]
