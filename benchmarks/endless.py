@@ -144,7 +144,7 @@ def _measured(protocol: Protocol, size: int, tool: str, known: str, limit: float
             command = f"spin -a m.pml > /dev/null && {build} && ./pan -a -f -m1000000"
         else:
             (folder / "m.pchk").write_text(protocol.ours(size), encoding="utf-8")
-            command = f"{sys.executable} -m protocheck check m.pchk --property served"
+            command = f"{sys.executable} -m protocheck check m.pchk --property served -j 1"
         done = measure(command, folder, limit, None, {"PYTHONPATH": str(ROOT)})
     if not done.ended:
         return "-"

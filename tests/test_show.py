@@ -164,7 +164,7 @@ def test_the_excerpts_of_the_page_are_real(capsys: pytest.CaptureFixture[str]) -
     """The state of the ITF trace and the step of the SARIF log in docs/formats.md are parts of what is written."""
     page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
     state, step = (json.loads(text) for text in re.findall(r"^```text\n(.*?)^```$", page, re.M | re.S))
-    (model,) = re.findall(r"^```pchk\n(.*?)^```$", page, re.M | re.S)
+    model, *_ = re.findall(r"^```pchk\n(.*?)^```$", page, re.M | re.S)
     Path("opposite.pchk").write_text(model.replace("deadlock violated", "deadlock holds"), encoding="utf-8")
     assert run("check", "opposite.pchk", "--property", "deadlock", "--format", "itf") == 1
     assert state in json.loads(capsys.readouterr().out)["states"]
