@@ -9,6 +9,7 @@ that is known. Spin has weak fairness only, so locks that need more are not here
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 import tempfile
@@ -156,8 +157,8 @@ def verdict(tool: str, text: str) -> str:
     """What the output of ``tool`` says: holds, violated or "?"."""
     if tool == "spin":
         return "violated" if "errors: 1" in text else "holds" if "errors: 0" in text else "?"
-    line = next((x for x in text.split("\n") if "served" in x and ("holds" in x or "violated" in x)), "")
-    return "violated" if "violated" in line else "holds" if "holds" in line else "?"
+    found = re.search(r"\bserved +(holds|violated)\b", text)
+    return found[1] if found else "?"
 
 
 if __name__ == "__main__":

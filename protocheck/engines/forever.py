@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from protocheck.engines import assumed, auto, bmc, explore, ic3, kinduction, live
+from protocheck.engines import assumed, bmc, explore, ic3, kinduction, live
 from protocheck.engines.auto import Answered
 from protocheck.engines.verdict import Budget, Limit, Unknown, Unreachable
 from protocheck.findings import Proof
@@ -13,6 +13,9 @@ from protocheck.ir.system import LiveTarget, ProgressTarget, System
 
 FAIR = "fair cycles"
 """The name of the search for fair loops on the graph of all states."""
+
+STATES = 1_000_000
+"""Up to so many states the graph is searched first: counting rounds seldom succeeds where it does not end soon."""
 
 ROUNDS = "counted rounds"
 """The name of what decides where the graph is too large: proofs by counting rounds, loops by bounded search."""
@@ -44,7 +47,7 @@ def answer(system: System, targets: Sequence[LiveTarget], engine: str, budget: B
             by = kinduction.run
             return tuple(_reduced(system, live.decide(system, target, budget, by), engine) for target in targets)
         case _:
-            few = replace(budget, states=auto.STATES if budget.states is None else min(budget.states, auto.STATES))
+            few = replace(budget, states=STATES if budget.states is None else min(budget.states, STATES))
             found = _search(system, targets, few)
             return tuple(
                 _reduced(system, live.decide(system, target, budget), ROUNDS) if _too_large(target, each) else each

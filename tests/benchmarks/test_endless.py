@@ -39,6 +39,7 @@ def test_what_tools_say() -> None:
     assert verdict("spin", "pan: recompile with more\n") == "?"
     assert verdict("protocheck", "default  served  violated by a loop of 3 steps\n") == "violated"
     assert verdict("protocheck", "default  served  holds (exhausted: 65 states)\n") == "holds"
+    assert verdict("protocheck", "default  served  unknown: time limit  open: holds\n") == "?"
     assert verdict("protocheck", "error: no property is called `served`\n") == "?"
 
 

@@ -8,7 +8,7 @@ import pytest
 from live_zoo import spin_lock
 
 from protocheck import check_file
-from protocheck.engines import auto, forever
+from protocheck.engines import forever
 from protocheck.engines.certify import certify
 from protocheck.engines.verdict import Budget, Exhausted, Invariant, Limit, NotReachedWithin, Reached, Unknown
 from protocheck.engines.verdict import Unreachable as Proved
@@ -52,7 +52,7 @@ def test_a_proof() -> None:
 
 def test_a_graph_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there are too many states for a search, rounds are counted; what only a search decides stays open."""
-    monkeypatch.setattr(auto, "STATES", 2)
+    monkeypatch.setattr(forever, "STATES", 2)
     lost = RecoverableTarget(TRUE)
     built, target = spin_lock(2, True)
     rounds, open_ = forever.answer(built, (target, lost), "auto", Budget())
