@@ -71,6 +71,7 @@ from protocheck.lower.instance import show_param
 from protocheck.properties import lock_order
 from protocheck.properties.expectations import judge
 from protocheck.properties.families import BUILT_IN, LOCK_ORDER, claims, known_names, members, select
+from protocheck.run_findings import run_findings
 from protocheck.traces.invariant import told
 from protocheck.traces.replay import ReplayFailed, replay
 from protocheck.types.check import load
@@ -190,6 +191,7 @@ def assemble(module: CheckedModule, reports: Sequence[ScenarioReport], propertie
         if report.system is not None:
             known.update(dict.fromkeys(known_names(report.system)))
             pairs += [(p.name, p.family) for p in claims(report.system)]
+            pairs += [(r.name, "run") for r in report.system.runs]
     pairs += [(f.name, f.name) for f in BUILT_IN]
     unknown = [name for name in properties if not members(name, pairs)]
     if unknown and reports:
@@ -301,6 +303,7 @@ def check_system(
     if why or certificates:
         questions.explain(asked, budget)
     findings = [_finding(questions, a, proved.get(a.property.name), why) for a in asked]
+    findings += run_findings(system, names, engine, budget, seconds)
     if order is not None and with_locks:
         deadlocks = [questions.evidence(a.target) for a in asked if isinstance(a.property.target, DeadlockTarget)]
         deadlocked = next(iter(deadlocks), None)

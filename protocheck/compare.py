@@ -236,7 +236,7 @@ def _witness(row: Row, column: int) -> int | None:
 
 def _behaviours(rows: Sequence[Row]) -> Iterator[Behaviour]:
     for number, row in enumerate(rows):
-        if row.kind != "reachable":
+        if row.kind not in ("reachable", "run"):
             continue
         outcomes = [(c, e.finding.outcome) for c, e in enumerate(row.entries) if e is not None]
         allowed = tuple(c for c, outcome in outcomes if isinstance(outcome, Found))

@@ -29,6 +29,7 @@ LAYERS = (
     "engines",
     "properties",
     "any_size",
+    "run_findings",
     "check",
     "info",
     "life_cycle",

@@ -373,6 +373,39 @@ class Property:
 
 
 @dataclass(frozen=True)
+class RunLine:
+    """One line of a run: the instance ``index`` of ``thread`` (over the params of the claim) takes one of ``steps``.
+
+    Without ``steps`` nothing in this instance begins the statement.
+    """
+
+    text: str
+    thread: str
+    index: tuple[Expr, ...]
+    steps: tuple[int, ...]
+    origin: Origin = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class RunClaim:
+    """A table of named steps, claimed to happen in this order for some values of ``params`` (with ``where``).
+
+    From the first line to the last, no step that begins the statement of any line is taken but the one whose turn it
+    is; all other steps are free, as is everything before and after. Then, in the last of these steps or at any time
+    after it, ``leads`` is reached (None: the lines alone are the claim). ``toward`` names what is violated then.
+    """
+
+    name: str
+    params: tuple[Param, ...]
+    where: Expr
+    lines: tuple[RunLine, ...]
+    leads: PropertyTarget | None
+    toward: str
+    claim: str
+    origin: Origin | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class InitCase:
     """One way to begin: the defaults, then ``updates`` (over ``params``, read in the default state) where ``guard``."""
 
@@ -405,6 +438,7 @@ class System:
     instance: str = ""
     assumptions: tuple[str, ...] = ()
     fairness: tuple[Fairness, ...] = ()  # what progress claims take for granted
+    runs: tuple[RunClaim, ...] = ()
 
 
 @dataclass(frozen=True)

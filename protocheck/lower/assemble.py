@@ -74,6 +74,7 @@ from protocheck.lower.instance import Instance
 from protocheck.lower.liveness import live_slots, retry_region
 from protocheck.lower.nodes import Activation, Graph, Node, Slot, is_choice, is_step
 from protocheck.lower.rules import INITIAL_OUT_OF_RANGE, NO_BEGINNING
+from protocheck.lower.runs import run_claims
 from protocheck.lower.steps import (
     END,
     Key,
@@ -574,7 +575,11 @@ class _Compiler:
         self.check_beginning(system)
         system = replace(system, fairness=progress.fairness(system, raws, self.compiled()))
         properties = tuple(_Properties(self, system, raws).all())
-        return replace(system, properties=properties)
+        system = replace(system, properties=properties)
+        evaluator = self.evaluator("", ())
+        begun = [raw.path.labels for _, raw in raws]
+        claims = run_claims(self.module.runs, self.instance, system, begun, evaluator, self.names.fresh, self.resolve)
+        return replace(system, runs=claims)
 
     def compiled(self) -> progress.Compiled:
         """What claims about endless runs need to know."""

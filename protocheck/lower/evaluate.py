@@ -127,6 +127,7 @@ class Path:
     bound: tuple[Param, ...] = ()  # names bound around the expression that is being evaluated
     visits: int = 0
     passed: tuple[Passed, ...] = ()
+    labels: tuple[str, ...] = ()  # of the statements that the step begins
 
     def copy(self) -> Path:
         return Path(
@@ -145,6 +146,7 @@ class Path:
             self.bound,
             self.visits,
             self.passed,
+            self.labels,
         )
 
     def expressions(self) -> Iterator[Expr]:

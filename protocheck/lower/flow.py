@@ -141,6 +141,10 @@ def mentions(module: t.CheckedModule) -> Mentions:
         for e in (p.condition, p.pending, p.where):
             if e is not None:
                 visit(e)
+    for r in module.runs:
+        labels.update(line.label for line in r.lines)
+        if r.goal is not None:
+            visit(r.goal)
     for s in module.scenarios.values():
         labels.update(x.label for x in s.expectations if x.label)
     procs = frozenset(p.finishes for p in module.properties if p.finishes)

@@ -344,6 +344,8 @@ class Stepper:
                     yield RawTransition(key, Key(self.first(number)), path, action)
                 continue
             begins = not acted and is_step(node)
+            if node.labels and not waiting and (not acted or node.depth > 0):
+                path.labels = (*path.labels, *node.labels)
             out = list(self.execute(path, node, waiting and not acted and action is None))
             waiting = False
             count += len(out)

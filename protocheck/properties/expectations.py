@@ -115,6 +115,8 @@ def _unnamed(finding: Finding, rest: Expectation | None, labels: Labels) -> Find
 
 def _apply(finding: Finding, expected: str, match: Match) -> Finding:
     message = finding.message if match.good or not match.message else match.message
+    if finding.kind == "run" and finding.message and message != finding.message:
+        message = f"{message}; {finding.message}"  # from which line on it is impossible
     return replace(finding, expected=expected, as_expected=match.good, open=match.open, message=message)
 
 

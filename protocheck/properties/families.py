@@ -43,7 +43,7 @@ def known_names(system: System) -> tuple[str, ...]:
     """Every name by which something can be checked: properties, then families."""
     properties = claims(system)
     names = [p.name for p in properties] + [p.family for p in properties] + [f.name for f in BUILT_IN]
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys([*names, *(r.name for r in system.runs)]))
 
 
 def members(name: str, properties: Sequence[tuple[str, str]]) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ _MAX_DIGITS = 18
 
 def not_yet_supported(word: str, span: Span) -> Diagnostic:
     """The refusal of a construct that a later version will have."""
-    what, instead = rules.LATER[word] if word in rules.LATER else rules.LATER_HERE[word]
+    what, instead = rules.LATER[word]
     return Diagnostic(
         rules.NOT_YET_SUPPORTED, f"`{word}` is not supported yet: {what}", (Label(span),), f"for now, {instead}"
     )
@@ -491,6 +491,24 @@ class Builder:
     ) -> n.Recoverable:
         return n.Recoverable(name, family, condition, span=span, doc=self._doc(span))
 
+    def run(
+        self,
+        span: Span,
+        name: n.Ident,
+        scenarios: tuple[n.Ident, ...] | None,
+        binders: tuple[n.Binder, ...] | None,
+        where: n.Expr | None,
+        *rest: n.RunLine | n.Expr | None,
+    ) -> n.RunDecl:
+        lines = cast("tuple[n.RunLine, ...]", rest[:-1])
+        leads = cast("n.Expr | None", rest[-1])
+        return n.RunDecl(
+            name, scenarios or (), binders or (), where, lines, leads, span=span, doc=self._doc(span)
+        )
+
+    def run_line(self, span: Span, thread: n.Expr, label: n.Ident) -> n.RunLine:
+        return n.RunLine(thread, label, span=span)
+
     # ----------------------------------------------------------------------------------------- scenarios, checks
 
     def scenario(self, span: Span, name: n.Ident, *items: n.ScenarioItem) -> n.Scenario:
@@ -542,7 +560,9 @@ class Builder:
                 replace(words[1][0].span, end=words[len(kind.split())][-1].span.end),
                 f"write `lock_order {kind} ...`, or `{said[0]} violated`",
             )
-        if (within is not None or label is not None) and outcome in ("holds", "unreachable", "vacuous", "unknown"):
+        if (within is not None or label is not None) and outcome in (
+            "holds", "unreachable", "vacuous", "unknown", "impossible"
+        ):  # fmt: skip
             self._fault(
                 rules.BAD_EXPECTATION,
                 f"`{rest[-1] if rest else outcome}` has no run, so it takes neither steps nor a label",
@@ -1015,6 +1035,8 @@ _OUTCOMES: Mapping[str, n.Outcome] = {
     "vacuous": "vacuous",
     "unknown": "unknown",
     "any": "any",
+    "found": "found",
+    "impossible": "impossible",
 }
 
 

@@ -1062,6 +1062,26 @@ class Recoverable(Decl):
 
 
 @dataclass(frozen=True)
+class RunLine(Node):
+    """``kvm.fault[v] : map;`` in a run: the thread takes the statement of that label."""
+
+    thread: Expr
+    label: Ident
+
+
+@dataclass(frozen=True)
+class RunDecl(Decl):
+    """``run NAME in before for v in vcpu where e { kvm.fault[v] : a; vmm.free : b; } leads to deadlock;``"""
+
+    name: Ident
+    scenarios: tuple[Ident, ...]
+    binders: tuple[Binder, ...]
+    where: Expr | None
+    lines: tuple[RunLine, ...]
+    leads: Expr | None
+
+
+@dataclass(frozen=True)
 class VariantDecl(Decl):
     """``variant hoisted of proc kvm.populate_page(g : gfn) { }``: ``target`` is the path, ``decl.name`` its end."""
 
@@ -1117,8 +1137,9 @@ class AdversaryDecl(Decl):
 # ----------------------------------------------------------------------------------------- scenarios, expectations
 
 
-Outcome: TypeAlias = Literal["holds", "violated", "unreachable", "vacuous", "unknown", "any", "found"]
-"""``found`` is what is meant where only a kind of lock-order finding is written: ``lock_order unrealised cycle``."""
+Outcome: TypeAlias = Literal["holds", "violated", "unreachable", "vacuous", "unknown", "any", "found", "impossible"]
+"""``found`` is what is meant where only a kind of lock-order finding is written: ``lock_order unrealised cycle``. Of a
+run or ``reachable``, ``found`` and ``impossible`` are other words for ``holds`` and ``unreachable``."""
 
 FindingKind: TypeAlias = Literal["cycle", "prevented cycle", "unrealised cycle", "against order", "recursion"]
 
@@ -1342,6 +1363,7 @@ Item: TypeAlias = (
     | VariantDecl
     | Scenario
     | Check
+    | RunDecl
 )
 """``StateDecl``, ``LockDecl``, ``RoutineDecl``, ``ThreadDecl`` stand outside an actor in library modules, or if ghost;
 the checker says where they may not."""

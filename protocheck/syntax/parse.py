@@ -274,7 +274,7 @@ _MEMBERS = frozenset(
 )
 _ITEMS = _MEMBERS | _ROLES | frozenset(
     {"PROTOCOL", "MODULE", "SOURCE", "IMPORT", "PARAM", "REQUIRE", "ORDER", "NEST", "ACTOR", "ADVERSARY", "SCENARIO"}
-    | {"CHECK"}
+    | {"CHECK", "RUN"}
 )
 _ACTOR = _ROLES | {"ACTOR"}
 _IN_OBJECT = frozenset({"PUB", "GHOST", "STATE", "LOCK"})
@@ -337,10 +337,10 @@ def _begins(
         return False
     if token.type == "GHOST" and after not in ("STATE", "OP", "PROC"):
         return False
-    named = token.type in firsts and (token.type not in _ROLES | {"OBJECT"} or after not in _AFTER_NAME)
+    named = token.type in firsts and (token.type not in _ROLES | {"OBJECT", "RUN"} or after not in _AFTER_NAME)
     if token.type == "SLOW" and after not in ("OP", "PROC"):
         named = False
-    if token.type in ("PROGRESS", "RECOVERABLE"):  # names as well, which stand in the middle of an expression
+    if token.type in ("PROGRESS", "RECOVERABLE", "RUN"):  # names as well, which stand in the middle of an expression
         named = after in _NAMES and (starts_line or before.type in ("SEMI", "RBRACE"))
     meant = token.type == "NAME" and token != "x" and after in _SECOND_WORD
     if loose or inside:
@@ -547,9 +547,6 @@ def _not_yet(file: SourceFile, misfit: _Misfit, accepted: set[str]) -> Diagnosti
     for i in (at, at - 1):
         if i >= 0 and cut[i] in rules.LATER:
             return not_yet_supported(str(cut[i]), _span(file, cut[i]))
-    for i in (at, at - 1):
-        if i > 0 and cut[i] == "strict":
-            return not_yet_supported(str(cut[i]), _span(file, cut[i]))
     return None
 
 
@@ -703,7 +700,7 @@ def _hint(misfit: _Misfit, accepted: set[str]) -> str:
     return ""
 
 
-_CLAIM_WORDS = frozenset({"PROGRESS", "RECOVERABLE", "LEADS_TO", "FINISHES", "FAIR"})
+_CLAIM_WORDS = frozenset({"RUN", "LEADS", "TO", "PROGRESS", "RECOVERABLE", "LEADS_TO", "FINISHES", "FAIR"})
 _FAILURE_WORDS = frozenset({"MAY_FAIL", "FAIL", "TRY", "ON_ERROR", "KILLABLE"})
 _CPU_WORDS = frozenset({"INTERRUPT", "IPI", "IPI_WAIT", "IRQ_OFF", "ON", "PREEMPT_OFF"})
 _INSTRUCTION_WORDS = frozenset({"SLOW", "HOLDS", "TIMES", "COUNTER", "WINDOW"})

@@ -389,14 +389,9 @@ const B = 0 < A && A < 3
 
 LATER: Mapping[str, tuple[str, str]] = {
     "migrating": ("threads that move between CPUs", "write a thread per CPU, and hand the work over in shared state"),
-    "run": ("claims that say: this run leads to", "use `reachable`, or `expect ... violated`"),
-}
-"""Words of constructs that are planned: what each means, and what to write instead."""
-
-LATER_HERE: Mapping[str, tuple[str, str]] = {
     "strict": ("scenarios that want every assumption named", "leave it out: the report lists what is assumed"),
 }
-"""Words that mean something else elsewhere, refused where only a later version has them."""
+"""Words of constructs that are planned: what each means, and what to write instead."""
 
 NOT_YET_SUPPORTED = _rule(
     "not-yet-supported",
@@ -412,13 +407,14 @@ protocol soon
 firmware monitor {
     thread main { skip; }
 }
-run commit_message { monitor.main : a; }
+scenario plain strict { expect all hold; }
 """,
     """
 protocol soon
 firmware monitor {
     thread main { skip; }
 }
+scenario plain { expect all hold; }
 """,
 )
 

@@ -44,6 +44,7 @@ from protocheck.ir.system import (
     ProgressTarget,
     Property,
     RecoverableTarget,
+    RunClaim,
     System,
     Target,
     Transition,
@@ -53,6 +54,7 @@ from protocheck.source import Origin
 from protocheck.traces.explain import support
 from protocheck.traces.lasso import standing
 from protocheck.traces.replay import Replayed
+from protocheck.traces.run_lines import ANYWHERE, lines_in
 
 
 @dataclass(frozen=True)
@@ -253,11 +255,33 @@ def trace_of_finding(system: System | None, finding: Finding) -> Trace | None:
         return None
     if finding.lock_graph is not None:
         return trace_of_lock_evidence(system, finding.name, finding.message or finding.claim, evidence)
+    claim = next((r for r in system.runs if r.name == finding.name), None)
+    if claim is not None:
+        return _of_run(system, claim, evidence)
     prop = next((p for p in system.properties if p.name == finding.name), None)
     if prop is None:
         wish = {"reachable": Wish.SOMETIMES, "weakness": Wish.NOTED}.get(finding.kind, Wish.NEVER)
         prop = Property(finding.name, finding.family, finding.kind, wish, evidence.target, finding.claim)
     return trace_of(system, prop, evidence.target, evidence.run, evidence.replayed)
+
+
+def _of_run(system: System, claim: RunClaim, evidence: Evidence) -> Trace:
+    """The run behind a ``run``, each step of a line marked as such."""
+    toward = [p for p in system.properties if claim.toward in (p.name, p.family) and p.target == evidence.target]
+    prop = toward[0] if toward else Property(
+        claim.name, "run", "run", Wish.SOMETIMES, evidence.target, claim.claim, None, claim.origin
+    )  # fmt: skip
+    trace = trace_of(system, prop, evidence.target, evidence.run, evidence.replayed)
+    happened = lines_in(system, claim, evidence.run)
+    steps = list(trace.steps)
+    for line, number in enumerate(happened, start=1):
+        step = steps[number - 1]
+        steps[number - 1] = replace(step, notes=(f"line {line}", *step.notes))
+    ending = trace.ending
+    if evidence.target == ANYWHERE:
+        some = f"line {len(happened)} of {len(claim.lines)}" if len(happened) < len(claim.lines) else "the last line"
+        ending = replace(ending, headline=f"{claim.name}: {some} has happened {_after(len(steps))}", facts=())
+    return replace(trace, steps=tuple(steps), ending=ending)
 
 
 def trace_of_lock_evidence(system: System, headline: str, explanation: str, evidence: Evidence) -> Trace:

@@ -17,6 +17,7 @@ from protocheck.types.declare import Declared
 from protocheck.types.expr_check import Exprs
 from protocheck.types.failures import failing, from_range, refuse_budget
 from protocheck.types.report import did_you_mean, listing
+from protocheck.types.runs import check_runs
 from protocheck.types.scope import Home, ParamSymbol, RoutineSymbol, ThreadSymbol, World, kind_of, show
 from protocheck.types.type_check import Types
 from protocheck.types.walk import statements
@@ -51,6 +52,9 @@ def check_claims(world: World, types: Types, declared: Declared, module: t.Check
     """``module`` with its properties, scenarios and checks."""
     properties = _properties(world, types, declared)
     claims = _Claims(world, types, declared, replace(module, properties=properties))
+    named = [node.name.text for node, _ in declared.scenarios]
+    runs = check_runs(world, types, declared.runs, claims.names, claims.families, named)
+    claims.runs = {r.name: r for r in runs}
     scenarios: dict[str, t.ScenarioDecl] = {}
     for node, home in declared.scenarios:
         if node.name.text in scenarios:
@@ -62,7 +66,7 @@ def check_claims(world: World, types: Types, declared: Declared, module: t.Check
         scenarios[node.name.text] = claims.scenario(node, home)
     claims.reachables(list(scenarios))
     checks = claims.checks()
-    result = replace(module, properties=properties, scenarios=scenarios, checks=checks)
+    result = replace(module, properties=properties, scenarios=scenarios, checks=checks, runs=runs)
     _instances(world, result, declared)
     return result
 
@@ -189,6 +193,7 @@ class _Claims:
         if module.pools:
             self.families |= set(LIFETIME)
         self.labels = {key.split("\0")[2] for key in world.marks["label"]}
+        self.runs: dict[str, t.RunDecl] = {}
         self.variants: dict[str, list[t.VariantDecl]] = {}
         for v in module.variants:
             self.variants.setdefault(v.name, []).append(v)
@@ -317,7 +322,7 @@ class _Claims:
     def target(self, path: n.Path) -> str:
         """The property or family that ``path`` names ("" if none); ``all`` and ``others`` stand for themselves."""
         text = ".".join(p.text for p in path)
-        if text in ("all", "others") or text in self.names or text in self.families:
+        if text in ("all", "others") or text in self.names or text in self.families or text in self.runs:
             return text
         short = [name for name in self.names if name.endswith(f".{text}")]
         if len(short) == 1:
@@ -329,7 +334,7 @@ class _Claims:
                 rules.NOT_YET_SUPPORTED, f"`{text}` is not supported yet: {what}", span, mend=f"for now, {instead}"
             )
             return ""
-        known = sorted({*self.names, *self.families})
+        known = sorted({*self.names, *self.families, *self.runs})
         self.world.report.add(
             rules.UNKNOWN_CLAIM, f"no property and no family is called `{text}`", span,
             mend=did_you_mean(text, known) or f"there are {listing(known, 12)}",
@@ -370,7 +375,22 @@ class _Claims:
                 mend=did_you_mean(label, self.labels),
             )  # fmt: skip
         prop = self.names.get(name)
-        if node.outcome == "unreachable" and (prop is None or prop.kind != "reachable"):
+        outcome = node.outcome
+        witnessed = name in self.runs or (prop is not None and prop.kind == "reachable")
+        if outcome == "impossible" or (outcome == "found" and node.kind is None):
+            if not witnessed:
+                report.add(
+                    rules.IMPOSSIBLE_EXPECTATION, f"`{name}` cannot be {outcome}", node.span,
+                    "only a `run` or a `reachable` property can",
+                    [Label(prop.span, f"this is {_article(prop.kind)}")] if prop else [], "write `holds` or `violated`",
+                )  # fmt: skip
+            outcome = "holds" if outcome == "found" else "unreachable"
+        elif outcome == "violated" and name in self.runs:
+            report.add(
+                rules.IMPOSSIBLE_EXPECTATION, f"`{name}` is a run, which is found or impossible", node.span,
+                "not violated", [Label(self.runs[name].span, "declared here")], "write `found` or `impossible`",
+            )  # fmt: skip
+        elif outcome == "unreachable" and not witnessed:
             report.add(
                 rules.IMPOSSIBLE_EXPECTATION, f"`{name}` cannot be unreachable", node.span,
                 "only a `reachable` property can",
@@ -384,7 +404,7 @@ class _Claims:
                 "",
             )
         return t.Expectation(
-            target=name, kind=node.kind or "", outcome=node.outcome, steps=node.steps, at_most=node.at_most,
+            target=name, kind=node.kind or "", outcome=outcome, steps=node.steps, at_most=node.at_most,
             label=label,
             span=node.span,
         )  # fmt: skip

@@ -55,6 +55,7 @@ class Declared:
     properties: list[tuple[n.Property, Home]] = field(default_factory=list)
     scenarios: list[tuple[n.Scenario, Home]] = field(default_factory=list)
     checks: list[tuple[n.Check, Home]] = field(default_factory=list)
+    runs: list[tuple[n.RunDecl, Home]] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
 
 
@@ -110,6 +111,9 @@ class _Declarer:
                 case n.Check():
                     if not self._misplaced(home.library, item, "a `check`", "in a library"):
                         self.out.checks.append((item, home))
+                case n.RunDecl():
+                    if not self._misplaced(home.library, item, "a `run`", "in a library"):
+                        self.out.runs.append((item, home))
                 case _:
                     outside = not home.library
                     self._member(item, home, scope, outside)

@@ -24,6 +24,7 @@ def check_graph(world: World, module: t.CheckedModule) -> bool:
     reach = {name: _reachable(name, calls) for name in module.threads}
     _note_places(world, reach)
     _refuse_no_cpu(world, module, bodies, reach)
+    world.reach = reach
     _refuse_blocking(world, module, bodies, calls)
     _refuse_slow(world, module, bodies, calls)
     _tell_unused(world, module, calls)

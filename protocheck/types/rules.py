@@ -1605,6 +1605,23 @@ init { either { kvm.n = 0; } or { kvm.n = 1; } }
 """,
 )
 
+RUN_LEADS_NOWHERE = _rule(
+    "run-leads-nowhere",
+    "A `run` leads to something that no state or step violates.",
+    """
+`run N { ... } leads to F;` says that after these steps F is violated: an invariant, a family of assertions, `deadlock`.
+What is only true or false of all runs together, such as `lock_order` or a `reachable`, has no such moment.
+""",
+    """
+hypervisor kvm { state on : bool = false; thread main { set: on = true; } }
+run first { kvm.main : set; } leads to lock_order;
+""",
+    """
+hypervisor kvm { state on : bool = false; thread main { set: on = true; } }
+run first { kvm.main : set; } leads to kvm.on;
+""",
+)
+
 IMPOSSIBLE_EXPECTATION = _rule(
     "impossible-expectation",
     "An expectation that can never come true, or contradicts another one.",

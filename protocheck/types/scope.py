@@ -201,6 +201,7 @@ class World:
         self.ranges: list[tuple[ty.RangeType, Span]] = []
         self.marks: dict[str, dict[str, Span]] = {"label": {}, "region": {}}
         self.places: dict[tuple[str, str], set[str]] = {}
+        self.reach: dict[str, list[str]] = {}  # thread -> itself and the routines that it runs
         self.blurred: list[Span] = []  # text in which a statement about a lock was faulty: nothing is known about locks
         self.mentioned: set[str] = set()  # routines that some call names, be it a faulty one
         self.masks: dict[str, Span] = {}  # `irq_off` and `preempt_off`, with a place each

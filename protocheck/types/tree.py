@@ -798,6 +798,34 @@ class PropertyDecl:
 
 
 @dataclass(frozen=True)
+class RunLine:
+    """One line of a run: ``thread`` begins the statement ``label``; ``text`` is the line as written."""
+
+    thread: ThreadRef
+    label: str
+    text: str
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class RunDecl:
+    """``run``: steps that happen in this order, and what follows: the claim or family ``toward``, or ``goal``.
+
+    ``binders`` (which may be threads) are chosen before the run begins; ``scenarios``: those in which it is looked for.
+    """
+
+    name: str
+    binders: tuple[Local, ...]
+    where: Expr | None
+    lines: tuple[RunLine, ...]
+    toward: str
+    goal: Expr | None
+    scenarios: tuple[str, ...]
+    span: Span = field(compare=False, repr=False)
+    doc: str = ""
+
+
+@dataclass(frozen=True)
 class Expectation:
     """One item of ``expect``. ``target`` is a property, a family, "all" or "others"; ``kind`` one of the lock_order
     kinds ("cycle", "prevented cycle", "unrealised cycle", "against order", "recursion") or "".
@@ -854,3 +882,4 @@ class CheckedModule:
     checks: tuple[str, ...]  # names or families of a `check` line; empty: all
     warnings: tuple[Diagnostic, ...] = ()
     pools: dict[str, PoolDecl] = field(default_factory=dict)
+    runs: tuple[RunDecl, ...] = ()

@@ -61,7 +61,7 @@ _CONSTRUCTS = {
     "progress": "progress p: true;",
     "fair": "hypervisor k { proc f() { fair either { skip; } or { skip; } } }",
     "migrating": "hypervisor k { migrating thread t { skip; } }",
-    "run": "run r { kvm.populate : a; } leads to deadlock;",
+    "strict": "scenario s strict { expect all hold; }",
 }
 
 

@@ -132,6 +132,13 @@ def _bare_item(item: n.Item | n.ActorMember) -> str:
         case n.Reachable(name=name, when=when, scenarios=scenarios, condition=condition):
             where = f" in {_list(scenarios)}" if scenarios else ""
             return f"reachable {name}{_opt('when', when)}{where} : {_expr(condition)};"
+        case n.RunDecl(name=name, lines=lines, leads=leads):
+            where = f" in {_list(item.scenarios)}" if item.scenarios else ""
+            binders = ", ".join(f"{b.name} in {_domain(b.domain)}" for b in item.binders)
+            where += f" for {binders}" if binders else ""
+            body = " ".join(f"{_place(line.thread)} : {line.label};" for line in lines)
+            tail = f" leads to {_expr(leads)};" if leads is not None else ""
+            return f"run {name}{where}{_opt('where', item.where)} {{ {body} }}{tail}"
         case n.Scenario(name=name, items=items):
             return f"scenario {name} {{ " + " ".join(_line(i) for i in items) + " }"
         case n.Check(targets=targets):
