@@ -34,6 +34,7 @@ def add_commands(commands: Subparsers) -> None:
     _add_info(commands)
     _add_compare(commands)
     _add_sweep(commands)
+    _add_mutate(commands)
     _add_simulate(commands)
     _add_certify(commands)
     _add_doc(commands)
@@ -45,6 +46,7 @@ def find_command(name: str) -> Command | None:
         "info": _info,
         "compare": _compare,
         "sweep": _sweep,
+        "mutate": _mutate,
         "simulate": _simulate,
         "certify": _certify,
         "doc": _doc,
@@ -204,6 +206,42 @@ def _sweep(options: argparse.Namespace, style: Style) -> int:
     if any(isinstance(o, Broken) for o in outcomes):
         return OUR_FAULT
     return LIMIT if any(isinstance(o, Unknown) for o in outcomes) else OK
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# mutate
+
+
+def _add_mutate(commands: Subparsers) -> None:
+    mutate = commands.add_parser(
+        "mutate",
+        help="plant faults in a model, and tell which of them no property notices",
+        description="Plant one fault after the other (drop a lock or a guard, swap two statements, split an atomic "
+        "block, forget a release, drop a branch) and check each mutant against what the scenarios expect.",
+        epilog="exit codes: 0 every mutant is noticed, 1 some survive, 3 some are undecided and none survives",
+        allow_abbrev=False,
+    )
+    mutate.add_argument("model", metavar="MODEL", help="the model file")
+    mutate.add_argument("--scenario", metavar="S", help="only in this one (default: all that expect no violation)")
+    mutate.add_argument("--timeout", metavar="S", help="give up on a mutant after S seconds (default: 10)")
+    mutate.add_argument("-j", dest="jobs", default="1", metavar="N", help="use N processes (default: 1)")
+    mutate.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
+
+
+def _mutate(options: argparse.Namespace, style: Style) -> int:
+    from protocheck.mutate import SECONDS, Fate, mutate
+    from protocheck.reports.mutate import render, render_json
+    from protocheck.types import load
+
+    timeout = _seconds(options.timeout)
+    jobs = _count(options.jobs, "-j", 1)
+    model = _model(options.model)
+    module = load(model.path, model.shown)
+    found = mutate(module, options.scenario, timeout=SECONDS if timeout is None else timeout, jobs=jobs)
+    print(render_json(found) if options.format == "json" else render(found, style), end="")
+    if found.count(Fate.SURVIVED):
+        return DIFFERS
+    return LIMIT if found.count(Fate.OPEN) else OK
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ LAYERS = (
     "life_cycle",
     "compare",
     "sweep",
+    "jobs",
+    "mutate",
     "simulate",
     "reports",
     "describe",
@@ -42,7 +44,6 @@ LAYERS = (
     "proposals",
     "catalogue",
     "commands",
-    "jobs",
     "cli",
     "__main__",
 )

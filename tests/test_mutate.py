@@ -1,0 +1,146 @@
+"""Planted faults: which changes are made, what notices them, and that each is the fault it says it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from protocheck.check import check_scenario
+from protocheck.cli import main
+from protocheck.findings import Outcome
+from protocheck.mutate import Fate, Mutant, mutants, mutate
+from protocheck.source import SourceFile
+from protocheck.syntax.parse import parse
+from protocheck.types import tree as t
+from protocheck.types.check import check, library_loader
+
+MODEL = """\
+protocol tickets
+type clerk = scalarset(clerks in 1..3 = 2)
+hypervisor office {
+    lock counter : mutex;
+    lock spare : mutex;
+    state sold : 0..3 = 0;
+    state told : bool = false;
+    thread sell[c : clerk] {
+        with counter, spare {
+            let seen = sold;
+            if seen == 3 { return; }
+            sold = seen + 1;
+        }
+    }
+    thread close { await sold >= 1; acquire spare; told = true; release spare; atomic { sold = sold; told = sold > 0; }}
+    thread idle { either { skip; } or { told = false; } }
+}
+final every_sale_counts: office.sold == clerks;
+scenario careful { expect all hold; }
+"""
+
+
+def load(text: str) -> t.CheckedModule:
+    return check(parse(SourceFile("tickets.pchk", text)), library_loader(Path()))
+
+
+def told(m: Mutant) -> tuple[str, str, int]:
+    return m.kind, m.what, m.span.line
+
+
+def test_the_changes_are_these() -> None:
+    """Every operator finds its places, in the order of the source, and no others."""
+    assert [told(m) for m in mutants(load(MODEL), ("careful",))] == [
+        ("drop a lock", "office.counter", 9),
+        ("drop a lock", "office.spare", 9),
+        ("drop a guard", "never taken", 11),
+        ("swap two statements", "with the next", 11),
+        ("drop a guard", "does not wait", 15),
+        ("swap two statements", "with the next", 15),
+        ("drop a lock", "office.spare", 15),
+        ("swap two statements", "with the next", 15),
+        ("swap two statements", "with the next", 15),
+        ("forget a release", "office.spare", 15),
+        ("swap two statements", "with the next", 15),
+        ("split an atomic block", "step by step", 15),
+        ("swap two statements", "with the next", 15),
+        ("drop a branch", "branch 1", 16),
+        ("drop a branch", "branch 2", 16),
+    ]
+
+
+def test_what_is_noticed_and_what_survives() -> None:
+    """Either lock alone keeps the count, so dropping one goes unnoticed; a lock that is never given back does not."""
+    found = mutate(load(MODEL), "careful")
+    fates = {(*told(x.mutant), n): x.fate for n, x in enumerate(found.tried)}
+    assert fates[("drop a lock", "office.counter", 9, 0)] is Fate.SURVIVED
+    assert fates[("drop a lock", "office.spare", 9, 1)] is Fate.SURVIVED
+    assert fates[("forget a release", "office.spare", 15, 9)] is Fate.NOTICED
+    assert sum(found.count(f) for f in Fate) == len(found.tried) == 15
+    assert found.tried[9].by
+    dropped = next(x for x in found.tried if x.mutant.kind == "drop a branch" and x.mutant.what == "branch 2")
+    assert (dropped.fate, dropped.missing) == (Fate.SURVIVED, "no property speaks of office.told")
+
+
+def outcomes(module: t.CheckedModule) -> list[tuple[str, type[Outcome], int]]:
+    report = check_scenario(module, "careful")
+    return [(f.name, type(f.outcome), getattr(f.outcome, "steps", 0)) for f in report.findings]
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "line", "before", "after"),
+    [
+        ("drop a lock", "office.counter", 9, "with counter, spare {", "with spare {"),
+        ("drop a guard", "never taken", 11, "if seen == 3 { return; }", "skip;"),
+        ("drop a guard", "does not wait", 15, "await sold >= 1;", "skip;"),
+        ("forget a release", "office.spare", 15, "release spare;", "skip;"),
+        ("split an atomic block", "step by step", 15, "atomic { sold = sold; told = sold > 0; }",
+         "{ sold = sold; told = sold > 0; }"),
+        ("drop a branch", "branch 1", 16, "either { skip; } or { told = false; }", "{ told = false; }"),
+    ],
+)  # fmt: skip
+def test_a_mutant_is_the_model_with_that_fault(kind: str, what: str, line: int, before: str, after: str) -> None:
+    """The same verdicts at the same depths as the text with the fault written by hand."""
+    module = load(MODEL)
+    mutant = next(m for m in mutants(module, ("careful",)) if told(m) == (kind, what, line))
+    threads = {**module.threads, mutant.home: replace(module.threads[mutant.home], body=mutant.body)}
+    assert before in MODEL
+    assert outcomes(replace(module, threads=threads)) == outcomes(load(MODEL.replace(before, after)))
+
+
+def test_the_code_of_a_chosen_variant_is_changed_and_no_other() -> None:
+    """What a scenario does not run has no mutants."""
+    text = MODEL.replace(
+        "final every", "variant brief of thread office.idle { told = false; told = true; }\nfinal every"
+    ).replace("scenario careful {", "scenario careful { with brief;")
+    homes = {m.home for m in mutants(load(text), ("careful",))}
+    assert homes == {"office.sell", "office.close", "brief\0office.idle"}
+
+
+def test_several_processes_find_the_same() -> None:
+    """The order and the fates do not depend on how the work is shared out."""
+    module = load(MODEL)
+    alone, shared = mutate(module, "careful"), mutate(module, "careful", jobs=2)
+    assert [(told(x.mutant), x.fate, x.by) for x in alone.tried] == [
+        (told(x.mutant), x.fate, x.by) for x in shared.tried
+    ]
+
+
+def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """1 where something survives, 0 where nothing does; the JSON has every mutant, the text the survivors."""
+    monkeypatch.chdir(tmp_path)
+    Path("tickets.pchk").write_text(MODEL, encoding="utf-8")
+    assert main(["mutate", "tickets.pchk"]) == 1
+    text = capsys.readouterr().out
+    assert text.startswith("tickets.pchk, scenario careful: 15 mutants\n")
+    assert "tickets.pchk:9: drop a lock (office.counter): with counter, spare {" in text
+    assert main(["mutate", "tickets.pchk", "--format", "json"]) == 1
+    data = json.loads(capsys.readouterr().out)
+    assert (data["kind"], len(data["mutants"])) == ("mutation", 15)
+    Path("one.pchk").write_text(
+        "protocol one\nhypervisor k { state x : bool = false; thread t { x = true; } }\n"
+        "final f: k.x;\nscenario s { expect all hold; }\n",
+        encoding="utf-8",
+    )
+    assert main(["mutate", "one.pchk"]) == 0
+    assert "0 mutants" in capsys.readouterr().out
