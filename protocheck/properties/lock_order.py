@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, islice, product
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from protocheck.engines.verdict import (
     Certificate,
@@ -58,6 +57,9 @@ from protocheck.ir.system import (
 )
 from protocheck.properties import standing
 from protocheck.properties.standing import RW_KINDS, Someone, distinct, exclusive, holds, mode_word, someone
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 ACYCLIC = "the lock graph has no cycle"
 DEADLOCK_FREE = "the lock graph has no cycle, and threads wait for nothing but locks"
@@ -546,6 +548,10 @@ class _Planner:
 
     def _cycles(self, ways: Sequence[Way]) -> Iterator[Cycle]:
         """The simple cycles of the graph over classes, shortest first."""
+        if not ways:
+            return
+        import networkx as nx  # here and below: it takes as long to load as a small model to check
+
         graph: nx.DiGraph[int] = nx.DiGraph()
         graph.add_nodes_from(range(len(self.nodes)))
         graph.add_edges_from(dict.fromkeys((w.source, w.target) for w in ways))
@@ -696,9 +702,13 @@ def _field_position(lock: Lock) -> int | None:
 
 def _order_closure(system: System) -> frozenset[tuple[str, str]]:
     """All (outer, inner) pairs that follow from the declared order."""
+    if not system.lock_order:
+        return frozenset()
+    import networkx as nx
+
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_edges_from(system.lock_order)
-    return frozenset(nx.transitive_closure(graph).edges) if system.lock_order else frozenset()
+    return frozenset(nx.transitive_closure(graph).edges)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -982,6 +992,8 @@ class _Conclusion:
         nested = next(n for n in self.plan.nested if n.lock == self.plan.nodes[cycle.nodes[0]].name)
         if nested.symmetric or not nested.pairs:
             return True
+        import networkx as nx
+
         graph: nx.DiGraph[int] = nx.DiGraph()
         graph.add_edges_from(
             (a, b) for a, b, q in nested.pairs if not isinstance(self.verdicts[q], Unreachable)
@@ -1062,6 +1074,8 @@ class _Conclusion:
     # Deadlocks that no simple cycle of classes tells
 
     def _from_deadlock(self, proof: Evidence, findings: Sequence[LockFinding]) -> Iterator[LockFinding]:
+        import networkx as nx
+
         system = self.plan.system
         members = {b.who: b for b in deadlocked_in(system, proof.replayed.states[-1])}
         graph: nx.DiGraph[int] = nx.DiGraph()
