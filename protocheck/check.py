@@ -598,9 +598,9 @@ def _lock_finding(
 ) -> Finding:
     verdicts = [questions.verdict(n) for n in numbers]
     evidence = [questions.evidence(n) for n in numbers]
-    graph = lock_order.conclude(order, verdicts, evidence, deadlocked)
     broken = next((b for n in numbers if (b := questions.trouble(n)) is not None), None)
     free = questions.answered(DeadlockTarget())
+    graph = lock_order.conclude(order, verdicts, evidence, deadlocked, isinstance(free, Unreachable))
     no_deadlock = free.by if isinstance(free, Unreachable) else None
     outcome = broken or lock_order.outcome(order, graph, verdicts, no_deadlock)
     if isinstance(outcome, Holds):

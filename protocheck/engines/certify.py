@@ -96,7 +96,7 @@ def certify(
     match certificate:
         case Invariant() | Induction():
             context = z3.Context()
-            for obligation in obligations(system, target, verdict):
+            for obligation in obligations(system, target, verdict, deadline):
                 _demand(obligation, context, deadline)
             return Recheck.CHECKED
         case Exhausted(states, _, symmetric):
@@ -174,15 +174,21 @@ def _file_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:80]
 
 
+def _left(deadline: float | None) -> int:
+    """The milliseconds for one script; :class:`CertificateUndecided` if there are none."""
+    left = TIMEOUT_MS if deadline is None else min(TIMEOUT_MS, int(1000 * (deadline - time.monotonic())))
+    if left <= 0:
+        raise CertificateUndecided("time limit")
+    return left
+
+
 def _demand(obligation: Obligation, context: z3.Context, deadline: float | None = None) -> str:
     """The script that gives the demanded answer. Each script gets a fresh solver."""
     answer = ""
     for make in (lambda: obligation.script, *obligation.fuller):
-        left = TIMEOUT_MS if deadline is None else min(TIMEOUT_MS, int(1000 * (deadline - time.monotonic())))
-        if left <= 0:
-            raise CertificateUndecided("time limit")
+        _left(deadline)
         script = make()
-        answer = solve_with_z3(script, context, left)
+        answer = solve_with_z3(script, context, _left(deadline))
         if answer == obligation.answer:
             return script
     if answer == "unknown" and deadline is not None and time.monotonic() >= deadline:
@@ -271,15 +277,20 @@ def _search_again(system: System, target: PropertyTarget, states: int) -> None:
 # -- obligations -------------------------------------------------------------------------------------------------------
 
 
-def obligations(system: System, target: PropertyTarget, verdict: Unreachable) -> Iterator[Obligation]:
-    """All that has to be shown for ``verdict``, in order. Raises :class:`CertificateRejected` if it cannot be said."""
+def obligations(
+    system: System, target: PropertyTarget, verdict: Unreachable, deadline: float | None = None
+) -> Iterator[Obligation]:
+    """All that has to be shown for ``verdict``, in order. Raises :class:`CertificateRejected` if it cannot be said.
+
+    What is not written at ``deadline`` is :class:`CertificateUndecided`.
+    """
     match verdict.by:
         case Invariant(clauses):
-            yield from _Proof(system, target, clauses, ()).obligations()
+            yield from _Proof(system, target, clauses, (), deadline).obligations()
             if verdict.any_size:
-                yield from _Proof(system, target, clauses, verdict.any_size).obligations()
+                yield from _Proof(system, target, clauses, verdict.any_size, deadline).obligations()
         case Induction(k):
-            yield from _Unrolled(system, target, k).obligations()
+            yield from _Unrolled(system, target, k, deadline).obligations()
         case Exhausted() | Structural():
             return
         case _:
@@ -709,9 +720,15 @@ class _Proof:
     """The obligations of an inductive invariant, for this size or for any size of some scalarsets."""
 
     def __init__(
-        self, system: System, target: PropertyTarget, clauses: Sequence[Clause], any_size: Sequence[str]
+        self,
+        system: System,
+        target: PropertyTarget,
+        clauses: Sequence[Clause],
+        any_size: Sequence[str],
+        deadline: float | None = None,
     ) -> None:
         self.system = system
+        self.deadline = deadline
         self.target = target
         self.clauses = tuple(clauses)
         self.any_size = tuple(any_size)
@@ -734,6 +751,7 @@ class _Proof:
         return found
 
     def _script(self, width: int) -> _Script:
+        _left(self.deadline)
         return _Script(_Writer(self.system, self.any_size, width))
 
     def _begins(self, width: int) -> Obligation:
@@ -934,8 +952,9 @@ def _deadlock(script: _Script, system: System, now: _Moment) -> None:
 class _Unrolled:
     """The obligations of k-induction: a base case per length, and one step case."""
 
-    def __init__(self, system: System, target: PropertyTarget, k: int) -> None:
+    def __init__(self, system: System, target: PropertyTarget, k: int, deadline: float | None = None) -> None:
         self.system = system
+        self.deadline = deadline
         self.target = target
         self.k = k
 
@@ -952,7 +971,7 @@ class _Unrolled:
             self._path(width, number, self.k + 1, simple=True) for number in range(len(self.system.initial))
         ]
         backward = self._step(width)
-        if solve_with_z3(backward) == "unsat":
+        if solve_with_z3(backward, milliseconds=_left(self.deadline)) == "unsat":
             return [*found, Obligation(f"step-{self.k}", backward)]
         return [*found, *(Obligation(f"no-longer-run-{n}", script) for n, script in enumerate(forward))]
 
@@ -987,6 +1006,7 @@ class _Unrolled:
         last = len(self.system.transitions) - 1
         writer.number(last + 1)
         for t in range(length):
+            _left(self.deadline)
             move = symbol(f"move@{t}")
             script.functions[move] = f"() (_ BitVec {width})"
             script.demand(f"(and (bvsle {writer.number(0)} {move}) (bvsle {move} {writer.number(last)}))")
@@ -1101,6 +1121,7 @@ class _Unrolled:
     def _distinct(self, script: _Script, moments: Sequence[_Moment]) -> None:
         writer = script.writer
         for i, a in enumerate(moments):
+            _left(self.deadline)
             for b in moments[i + 1 :]:
                 parts = []
                 for var, index in self._cells():

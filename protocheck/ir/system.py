@@ -166,6 +166,10 @@ class Wait:
     origin: Origin | None = field(default=None, compare=False, repr=False)
 
 
+ITS_CPU = "its CPU"
+"""What a thread waits for (``Wait.what``) that could move, were it not for others on its CPU."""
+
+
 @dataclass(frozen=True)
 class WaitsFor:
     """The waiter waits for the instance ``others`` of class ``thread`` where ``cond`` is true.

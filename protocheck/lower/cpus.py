@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from protocheck.ir.expr import FALSE, TRUE, Expr, Lit, Param, Read, Var, VarKind, and_, eq, exists, ne, not_, or_
 from protocheck.ir.expr import substitute as put_in
 from protocheck.ir.sorts import BOOL, RangeSort, Sort
-from protocheck.ir.system import HELD_NONE, LockKind, Wait, WaitsFor
+from protocheck.ir.system import HELD_NONE, ITS_CPU, LockKind, Wait, WaitsFor
 from protocheck.lower import nodes as ops
 from protocheck.lower.evaluate import ThreadView
 from protocheck.lower.nodes import Graph
@@ -173,7 +173,7 @@ class Cpus:
         if over:
             cond = and_(resolve(and_(here, or_(*(b.holds() for b in over)))), not_(blocked))
             on = tuple(b.edge(resolve) for b in over)
-            yield Wait(name, cond, on, FALSE, "its CPU", None, self.graphs[name].nodes[0].origin)
+            yield Wait(name, cond, on, FALSE, ITS_CPU, None, self.graphs[name].nodes[0].origin)
 
     def pending(
         self,

@@ -39,7 +39,7 @@ from protocheck.findings import (
     Violated,
 )
 from protocheck.findings import Unknown as UnknownOutcome
-from protocheck.ir.expr import FALSE, TRUE, Apply, Expr, Lit, Op, Param, and_, exists, ne, not_, or_
+from protocheck.ir.expr import FALSE, TRUE, Apply, Expr, Lit, Op, Param, and_, exists, forall, implies, ne, not_, or_
 from protocheck.ir.interp import Blocked, Instance, State, evaluate
 from protocheck.ir.interp import blocked as blocked_in
 from protocheck.ir.interp import deadlock as deadlocked_in
@@ -47,6 +47,7 @@ from protocheck.ir.sorts import ScalarSort, show_value
 from protocheck.ir.system import (
     HELD_READ,
     HELD_WRITE,
+    ITS_CPU,
     AcquireSite,
     Case,
     Lock,
@@ -54,6 +55,7 @@ from protocheck.ir.system import (
     System,
     Target,
     ThreadClass,
+    Wait,
 )
 from protocheck.properties import standing
 from protocheck.properties.standing import RW_KINDS, Someone, distinct, exclusive, holds, mode_word, someone
@@ -75,6 +77,9 @@ MOST_COMBINATIONS = 24
 
 MOST_INSTANCES = 4
 """Cycles over more instances of one lock array than this are left to the deadlock check (a note says so)."""
+
+DEEP = 2
+"""Through so many threads it is followed whether anybody who waits for another could be helped."""
 
 MOST_PAIRS = 64
 """Ordered pairs of instances asked for one by one; a larger lock array is treated as if any order occurred."""
@@ -115,13 +120,18 @@ class Gate:
 
 @dataclass(frozen=True)
 class Combination:
-    """One way to fill a cycle with thread classes. ``enough``: the instance has that many threads of each class."""
+    """One way to fill a cycle with thread classes. ``enough``: the instance has that many threads of each class.
+
+    ``for_ever`` is the question for a cycle with a wait in it, which others may end: closed, and whoever could end it
+    is blocked, and so are those that they wait for. Every deadlock with this cycle in it is such a state.
+    """
 
     ways: tuple[Way, ...]
     enough: bool
     closed: int  # question: all blocked at once
     together: int  # question: all there at once
     gates: tuple[Gate, ...]
+    for_ever: int | None = None
 
 
 @dataclass(frozen=True)
@@ -232,6 +242,8 @@ class _Planner:
         for cycle in cycles:
             for c in cycle.combinations:
                 decisive.update(dict.fromkeys((c.closed, c.together)))
+                if c.for_ever is not None:
+                    decisive[c.for_ever] = None
                 decisive.update((q, None) for g in c.gates for q in (*g.loose, *g.without))
                 decisive.update((q, None) for w in c.ways for _, q in w.edges)
         for r in recursions:
@@ -596,10 +608,16 @@ class _Planner:
             enough = all(self.count[n] >= names.count(n) for n in dict.fromkeys(names))
             closed = self.ask(Case((), self._chain(ways, True) if enough else FALSE))
             together = self.ask(Case((), self._chain(ways, False) if enough else FALSE))
-            yield Combination(ways, enough, closed, together, tuple(self._gates(ways)) if enough else ())
+            gates = tuple(self._gates(ways)) if enough else ()
+            waits = enough and any(way.waits for way in ways)
+            for_ever = self.ask(Case((), self._chain(ways, True, for_ever=True))) if waits else None
+            yield Combination(ways, enough, closed, together, gates, for_ever)
 
-    def _chain(self, ways: Sequence[Way], closed: bool) -> Expr:
-        """Different threads, each holding its lock and ``closed``: blocked on the next one; else standing before it."""
+    def _chain(self, ways: Sequence[Way], closed: bool, for_ever: bool = False) -> Expr:
+        """Different threads, each holding its lock and ``closed``: blocked on the next one; else standing before it.
+
+        ``for_ever``: nobody who could end one of its waits can move, either.
+        """
         who = [someone(w.thread, f"t{i}") for i, w in enumerate(ways)]
         size = len(ways)
 
@@ -625,6 +643,8 @@ class _Planner:
             people = () if last else who[then].args
             if ways[i].waits:
                 link = self._link(ways[i], who[i], who[then], closed)
+                if for_ever:
+                    link = and_(link, *(self._helpless(self.system.waits[k], who[i], DEEP) for k in ways[i].waits))
                 holding = exists(index_of(then), has(then))
                 return exists(people, and_(there, apart, link, holding, rest))
             node = self.nodes[ways[i].target]
@@ -641,7 +661,25 @@ class _Planner:
             return or_(
                 *(and_(standing.blocked(w, waiter), standing.waits_on(w, waiter, other)) for w in waits)
             )
-        return or_(*(standing.stands_at(self.system, w, waiter) for w in waits))
+        # NOTE(in-the-way): who wants its CPU stands nowhere in particular; without the other, it would just move.
+        return or_(
+            *(
+                standing.waits_on(w, waiter, other) if w.what == ITS_CPU else standing.stands_at(self.system, w, waiter)
+                for w in waits
+            )
+        )
+
+    def _helpless(self, wait: Wait, waiter: Someone, depth: int) -> Expr:
+        """If ``waiter`` is blocked in ``wait``, so are those whom it waits for; and so on, ``depth`` times."""
+        parts = []
+        for n, name in enumerate(dict.fromkeys(edge.thread for edge in wait.on)):
+            other = someone(self.threads[name], f"h{depth}.{n}")
+            waits = [w for w in self.system.waits if w.thread == name]
+            stuck = or_(*(standing.blocked(w, other) for w in waits))
+            on = and_(other.there, standing.waits_on(wait, waiter, other))
+            more = [self._helpless(w, other, depth - 1) for w in waits] if depth > 1 else []
+            parts.append(forall(other.args, implies(on, and_(stuck, *more))))
+        return implies(standing.blocked(wait, waiter), and_(*parts))
 
     def _gates(self, ways: Sequence[Way]) -> Iterator[Gate]:
         """Locks that could be held at two or more positions of the cycle, other than its own."""
@@ -720,13 +758,15 @@ def conclude(
     verdicts: Sequence[Verdict | None],
     evidence: Sequence[Evidence | None],
     deadlock: Evidence | None = None,
+    no_deadlock: bool = False,
 ) -> LockGraph:
     """The graph with its findings, from one verdict per target of ``plan`` (None: not asked).
 
     ``evidence[i]`` is the replayed run where ``verdicts[i]`` is Reached. ``deadlock`` is a replayed run into a
     deadlock: if locks alone close it and no finding tells it yet (it passes one class twice, say), it is added.
+    ``no_deadlock``: that there is none is known.
     """
-    return _Conclusion(plan, verdicts, evidence).graph(deadlock)
+    return _Conclusion(plan, verdicts, evidence, no_deadlock).graph(deadlock)
 
 
 def outcome(
@@ -764,6 +804,7 @@ class _Conclusion:
     plan: Plan
     verdicts: Sequence[Verdict | None]
     evidence: Sequence[Evidence | None]
+    free: bool = False
 
     def graph(self, deadlock: Evidence | None) -> LockGraph:
         edges = [self._edge(e, q) for w in self.plan.ways for e, q in w.edges]
@@ -775,7 +816,7 @@ class _Conclusion:
                 continue
             if cycle.among and not self._opposite(cycle):
                 continue
-            found = self._cycle(cycle)
+            found = self._cycle(cycle, deadlock)
             if found is not None:
                 findings.append(found)
                 if cycle.among:
@@ -842,7 +883,7 @@ class _Conclusion:
             return tuple(f"{name}[{letter}]" for letter in "ijkl"[: len(cycle.nodes)])
         return tuple(self.plan.nodes[n].name for n in cycle.nodes)
 
-    def _cycle(self, cycle: Cycle) -> LockFinding | None:
+    def _cycle(self, cycle: Cycle, deadlock: Evidence | None) -> LockFinding | None:
         live = [c for c in cycle.combinations if all(self._status(w) is not EdgeStatus.UNREACHABLE for w in c.ways)]
         if not live:
             return None
@@ -856,23 +897,22 @@ class _Conclusion:
                 if edge.status is not EdgeStatus.UNREACHABLE
             )
         )
-        closed = [(v.steps, c) for c in live if (v := self._violated(c.closed)) is not None]
-        waits = any(self.plan.nodes[n].kind == "wait" for n in cycle.nodes)
-        stuck = [(steps, c) for steps, c in closed if not waits or self._for_ever(c)]
-        if closed and not stuck:
-            text = "its threads wait at once, but one of the waits can be ended by a thread that is not in the cycle"
-            certificate = self._certificate([c.closed for c in live])
-            proof = self.evidence[closed[0][1].closed]
-            return LockFinding(LockFindingKind.UNREALISED, names, edges, text, Holds(certificate), evidence=proof)
-        closed = stuck
-        if closed:
-            combo = min(closed, key=lambda pair: pair[0])[1]
-            proof = self.evidence[combo.closed]
-            verdict = self._violated(combo.closed)
-            assert verdict is not None
+        ends = [end for c in live if (end := self._end(c, deadlock)) is not None]
+        if ends:
+            _, combo, verdict, proof = min(ends, key=lambda end: end[0])
             kept = tuple(e for e in edges if any(e.thread == w.thread.name for w in combo.ways))
             text = self._deadlock_text(proof, cycle) if proof is not None else ""
             return LockFinding(LockFindingKind.CYCLE, names, kept, text, verdict, evidence=proof)
+        closed = [c for c in live if self._violated(c.closed) is not None]
+        if closed:
+            proof = self.evidence[closed[0].closed]
+            unsure = self._escapes(live)
+            if unsure is not None:
+                text = "its threads wait at once; whether they ever do so for good was not decided"
+                return LockFinding(LockFindingKind.OPEN, names, edges, text, unsure, evidence=proof)
+            text = "its threads wait at once, but one of the waits can be ended by a thread that is not in the cycle"
+            certificate = self._certificate([q for c in live for q in (c.closed, c.for_ever) if q is not None])
+            return LockFinding(LockFindingKind.UNREALISED, names, edges, text, Holds(certificate), evidence=proof)
         unsure = self._open([c.closed for c in live])
         if unsure is not None:
             text = "no run into this cycle was found, and none was excluded"
@@ -896,6 +936,8 @@ class _Conclusion:
                 "not decided"
             )
             return LockFinding(LockFindingKind.UNREALISED, names, edges, text, Holds(certificate))
+        if any(self.plan.nodes[n].name == ITS_CPU for n in cycle.nodes):
+            return None  # where they want the lock, nobody is in the way on that CPU: what masks are for
         gates, all_gated = self._keepers(able)
         if gates and all_gated:
             by = " and ".join(gates)
@@ -909,10 +951,38 @@ class _Conclusion:
             )
         return LockFinding(LockFindingKind.PREVENTED, names, edges, text, Holds(certificate), prevented_by=by)
 
-    def _for_ever(self, combo: Combination) -> bool:
-        """Whether the run into the cycle ends in a deadlock; a wait that is not for a lock may have other wakers."""
-        proof = self.evidence[combo.closed]
-        return proof is not None and bool(deadlocked_in(self.plan.system, proof.replayed.states[-1]))
+    def _end(
+        self, combo: Combination, deadlock: Evidence | None
+    ) -> tuple[tuple[int, bool], Combination, Violated, Evidence | None] | None:
+        """The run after which the threads of ``combo`` wait for one another for good, if there is one."""
+        for question in (combo.closed, combo.for_ever):
+            verdict = self._violated(question) if question is not None else None
+            if question is None or verdict is None:
+                continue
+            proof = self.evidence[question]
+            # Who waits for locks alone is helped by nobody; a wait for something else may be ended by others.
+            if combo.for_ever is None or (proof is not None and self._stay(proof)):
+                return (verdict.steps, not verdict.shortest), combo, verdict, proof
+        if combo.for_ever is None or deadlock is None or not self._stay(deadlock):
+            return None
+        cases = self.plan.targets[combo.closed].cases
+        if not any(evaluate(c.cond, deadlock.replayed.states[-1], {}) for c in cases):
+            return None
+        steps = len(deadlock.run.moves)
+        return (steps, True), combo, Violated(steps, False), deadlock
+
+    def _stay(self, proof: Evidence) -> bool:
+        return bool(deadlocked_in(self.plan.system, proof.replayed.states[-1]))
+
+    def _escapes(self, combos: Sequence[Combination]) -> Outcome | None:
+        """None if no run makes the threads of one of ``combos`` wait for good; else what to say."""
+        if self.free:
+            return None
+        for combo in combos:
+            verdict = self.verdicts[combo.for_ever] if combo.for_ever is not None else None
+            if isinstance(verdict, Reached):
+                return UnknownOutcome(Limit.CYCLES, "who could end the waits waits, too")
+        return self._open([q for c in combos for q in (c.closed, c.for_ever) if q is not None])
 
     def _certificate(self, questions: Sequence[int]) -> Certificate:
         for q in questions:

@@ -22,6 +22,34 @@ hypervisor kvm {
 scenario s { expect all hold; }
 """
 
+COMPLETION = """
+protocol completion
+type waiters = scalarset(most in 1..3 = 2)
+hypervisor kvm {
+    lock m : mutex;
+    state done : 0..2 = 0;
+    thread waiter[w : waiters] { with m { atomic { await done > 0;  done -= 1; } } }
+    thread completer { with m { done = 2; } }
+    thread other { with m { skip; } }
+}
+scenario s { expect lock_order cycle violated in 3 steps, deadlock violated in 3 steps; }
+scenario completed { without kvm.completer;  expect deadlock violated, lock_order any; }
+"""
+
+MASKED = """
+protocol masked
+type cpu = scalarset(cpus in 1..3 = 2)
+hypervisor kvm {
+    lock l : spinlock;
+    interrupt tick on cpu { with l { skip; } }
+    thread t[c : cpu] on c { irq_off { with l { here: skip; } } }
+    variant unmasked of thread t[c : cpu] on c { with l { here: skip; } }
+}
+reachable inside: exists c in cpu : at(kvm.t[c], here);
+scenario s { expect all hold; }
+scenario u { with unmasked;  expect lock_order cycle violated, deadlock violated, lock_misuse violated; }
+"""
+
 FAMILY = """
 protocol family_covers
 kernel k {
@@ -53,6 +81,24 @@ def test_a_wait_that_others_can_end_closes_no_cycle(tmp_path: Path) -> None:
     assert isinstance(order.outcome, Holds)
     assert [f.kind.value for f in order.lock_graph.findings] == ["unrealised cycle"] if order.lock_graph else False
     assert order.as_expected
+
+
+def test_a_wait_that_only_waiters_could_end_closes_a_cycle(tmp_path: Path) -> None:
+    """Waiters write what they wait for; but where they all wait under the lock that the completer needs, none does."""
+    path = tmp_path / "model.pchk"
+    path.write_text(COMPLETION, encoding="utf-8")
+    for scenario in check_file(path).scenarios:
+        assert all(f.as_expected for f in scenario.findings), scenario.findings
+
+
+def test_masks_leave_no_cycle_through_a_cpu(tmp_path: Path) -> None:
+    """Where interrupts are off, no cycle is told of; where they are on, it is one that happens."""
+    path = tmp_path / "model.pchk"
+    path.write_text(MASKED, encoding="utf-8")
+    masked, unmasked = check_file(path).scenarios
+    assert masked.lock_graph is not None
+    assert masked.lock_graph.findings == ()
+    assert all(f.as_expected for f in (*masked.findings, *unmasked.findings))
 
 
 def test_a_family_named_by_an_assertion_covers_its_other_members(tmp_path: Path) -> None:
