@@ -86,6 +86,9 @@ WORK_PER_SECOND, PATIENCE = 15_000, 10
 """It is work that ends the trying, so that what is claimed does not depend on what else the machine does: so much for a
 second. Only a machine that takes this many times as long gives up earlier."""
 
+ENDLESS_SHARE = 0.5
+"""The share of the time that claims about endless runs may take, where there are others."""
+
 DEFAULT_SCENARIO = "default"
 """The name shown for a file without scenarios: parameters as declared, everything expected to hold."""
 
@@ -382,7 +385,11 @@ class _Questions:
             else:
                 endless[k] = target
         if endless:
-            judged = forever.answer(self.system, tuple(endless.values()), engine.name, budget)
+            share = budget
+            if ending and budget.deadline is not None:
+                now = time.monotonic()
+                share = replace(budget, deadline=now + max(0.0, budget.deadline - now) * ENDLESS_SHARE)
+            judged = forever.answer(self.system, tuple(endless.values()), engine.name, share)
             for k, each in zip(endless, judged, strict=True):
                 self.answers[k] = each.answer
                 self.endless[k] = each
