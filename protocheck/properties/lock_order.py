@@ -78,9 +78,6 @@ MOST_COMBINATIONS = 24
 MOST_INSTANCES = 4
 """Cycles over more instances of one lock array than this are left to the deadlock check (a note says so)."""
 
-DEEP = 2
-"""Through so many threads it is followed whether anybody who waits for another could be helped."""
-
 MOST_PAIRS = 64
 """Ordered pairs of instances asked for one by one; a larger lock array is treated as if any order occurred."""
 
@@ -123,7 +120,7 @@ class Combination:
     """One way to fill a cycle with thread classes. ``enough``: the instance has that many threads of each class.
 
     ``for_ever`` is the question for a cycle with a wait in it, which others may end: closed, and whoever could end it
-    is blocked, and so are those that they wait for. Every deadlock with this cycle in it is such a state.
+    is blocked, too. Every deadlock with this cycle in it is such a state.
     """
 
     ways: tuple[Way, ...]
@@ -644,7 +641,7 @@ class _Planner:
             if ways[i].waits:
                 link = self._link(ways[i], who[i], who[then], closed)
                 if for_ever:
-                    link = and_(link, *(self._helpless(self.system.waits[k], who[i], DEEP) for k in ways[i].waits))
+                    link = and_(link, *(self._helpless(self.system.waits[k], who[i]) for k in ways[i].waits))
                 holding = exists(index_of(then), has(then))
                 return exists(people, and_(there, apart, link, holding, rest))
             node = self.nodes[ways[i].target]
@@ -669,16 +666,15 @@ class _Planner:
             )
         )
 
-    def _helpless(self, wait: Wait, waiter: Someone, depth: int) -> Expr:
-        """If ``waiter`` is blocked in ``wait``, so are those whom it waits for; and so on, ``depth`` times."""
+    def _helpless(self, wait: Wait, waiter: Someone) -> Expr:
+        """If ``waiter`` is blocked in ``wait``, so are those whom it waits for."""
         parts = []
         for n, name in enumerate(dict.fromkeys(edge.thread for edge in wait.on)):
-            other = someone(self.threads[name], f"h{depth}.{n}")
+            other = someone(self.threads[name], f"h{n}")
             waits = [w for w in self.system.waits if w.thread == name]
             stuck = or_(*(standing.blocked(w, other) for w in waits))
             on = and_(other.there, standing.waits_on(wait, waiter, other))
-            more = [self._helpless(w, other, depth - 1) for w in waits] if depth > 1 else []
-            parts.append(forall(other.args, implies(on, and_(stuck, *more))))
+            parts.append(forall(other.args, implies(on, stuck)))
         return implies(standing.blocked(wait, waiter), and_(*parts))
 
     def _gates(self, ways: Sequence[Way]) -> Iterator[Gate]:
