@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from protocheck.check import assemble, check_scenario, scenario_names
-from protocheck.findings import Finding, Report, ScenarioReport
+from protocheck.findings import Finding, Holds, Report, ScenarioReport
 from protocheck.life_cycle import LifeCycle, life_cycles
 from protocheck.reports.guide import guide, main_scenario
 from protocheck.reports.pages import WRITERS
@@ -32,7 +32,7 @@ def describe(
     """Check every scenario of ``module``, and once more, asking ``why``, the one that the document is about.
 
     ``settings`` override parameters in all scenarios, ``timeout`` is in seconds per scenario. Claims for any number of
-    members are not tried: their search is bounded by time, and a document may not depend on that.
+    members are tried together with ``why``: that search is bounded by work, so the answer is the same everywhere.
     :class:`protocheck.diagnostics.ModelError` for settings that are out of range.
     """
     names = scenario_names(module)
@@ -43,15 +43,18 @@ def describe(
         return Description(module, report, ())
     if why:
         at = reports.index(main)
-        explained = check_scenario(module, names[at], settings=settings, timeout=timeout, progress=progress, why=True)
+        explained = check_scenario(
+            module, names[at], settings=settings, timeout=timeout, progress=progress, why=True, any_size=True
+        )
         reports[at] = replace(main, findings=_with_reasons(main, explained))
     cycles = life_cycles(main.system) if main.system is not None else ()
     return Description(module, assemble(module, reports), cycles)
 
 
 def _with_reasons(main: ScenarioReport, explained: ScenarioReport) -> tuple[Finding, ...]:
-    reasons = {f.name: f.invariant for f in explained.findings}
-    return tuple(replace(f, invariant=reasons.get(f.name, ())) for f in main.findings)
+    """The findings of ``main``, those that hold as they are explained; runs stay those found without asking why."""
+    reasons = {f.name: f for f in explained.findings if isinstance(f.outcome, Holds)}
+    return tuple(reasons.get(f.name, f) if isinstance(f.outcome, Holds) else f for f in main.findings)
 
 
 def write(description: Description, to: str) -> str:
