@@ -918,7 +918,7 @@ RoutineKind: TypeAlias = Literal["op", "proc"]
 
 @dataclass(frozen=True)
 class Holding(Node):
-    """``holds sept read else BUSY``: a busy lock, and what the op returns where it cannot have it."""
+    """``holds table read else BUSY``: a busy lock, and what the op returns where it cannot have it."""
 
     lock: Expr
     mode: Mode | None
