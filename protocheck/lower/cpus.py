@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from protocheck.ir.expr import FALSE, TRUE, Expr, Lit, Param, Read, Var, VarKind, and_, eq, exists, ne, not_, or_
 from protocheck.ir.expr import substitute as put_in
 from protocheck.ir.sorts import BOOL, RangeSort, Sort
-from protocheck.ir.system import HELD_NONE, ITS_CPU, LockKind, Wait, WaitsFor
+from protocheck.ir.system import HELD_NONE, ITS_CPU, NEVER_WAITED_FOR, LockKind, Wait, WaitsFor
 from protocheck.lower import nodes as ops
 from protocheck.lower.evaluate import ThreadView
 from protocheck.lower.nodes import Graph
@@ -64,6 +64,16 @@ class Cpus:
         object.__setattr__(self, "waiters", {h: tuple(names) for h, names in found.items()})
 
     # -- what is known of a thread
+
+    def handlers_that_wait(self, lock: str) -> tuple[str, ...]:
+        """The handlers that may have to wait for ``lock``: not those that only try, nor for what is always granted."""
+        if self.locks[lock].kind in NEVER_WAITED_FOR:
+            return ()
+        return tuple(
+            h
+            for h in self.handlers()
+            if any(isinstance(n.op, ops.Take) and n.op.lock.lock == lock for n in self.graphs[h].nodes)
+        )
 
     def is_handler(self, name: str) -> bool:
         return bool(self.threads[name].interrupt)

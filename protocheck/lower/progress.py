@@ -143,21 +143,23 @@ def finishes(system: System, raws: Raws, compiled: Compiled, proc: str) -> tuple
     """
     someone = _Someone([t for t in system.threads if _calls(compiled.graphs[t.name], proc)], compiled.names)
     pending: list[Expr] = []
+    done: list[Expr] = []
     leaving: list[tuple[int, Expr]] = []
     for thread in someone.threads:
         graph = compiled.graphs[thread.name]
         inside = [n for key, n in compiled.number[thread.name].items() if _stands_in(graph, key, proc)]
         who = someone.index(thread)
         mine = dict(zip((p.name for p in thread.params), who, strict=True))
-        at_work = not_(substitute(thread.done, dict(mine)))
-        pending.append(and_(someone.is_(thread), compiled.at(thread.name, inside, who), at_work))
+        at_rest = substitute(thread.done, dict(mine))
+        done.append(and_(someone.is_(thread), at_rest))
+        pending.append(and_(someone.is_(thread), compiled.at(thread.name, inside, who), not_(at_rest)))
         for n, (name, raw) in enumerate(raws):
             if name != thread.name:
                 continue
             left = any(p.what is Way.LEAVE and p.name == proc for p in raw.path.passed)
             if left or not _stands_in(graph, raw.target, proc):
                 leaving.append((n, someone.steps(system, n, thread)))
-    over = not_(compiled.running)
+    over = or_(not_(compiled.running), *done)  # a thread that is stopped there has not been kept from going on
     target = ProgressTarget(someone.params, someone.where, or_(*pending), over, StepSet(tuple(leaving)))
     return target, Target((Case(someone.params, and_(someone.where, or_(*pending)),),))
 
@@ -206,6 +208,7 @@ def starvation(system: System, raws: Raws, compiled: Compiled) -> ProgressTarget
     pending: list[Expr] = []
     reaching: list[tuple[int, Expr]] = []
     others: list[tuple[int, Expr]] = []
+    easy: list[Expr] = []
     for thread in someone.threads:
         mine = dict(zip((p.name for p in thread.params), someone.index(thread), strict=True))
         idle = [w for w in system.waits if w.thread == thread.name and w.idle != FALSE]
@@ -216,7 +219,9 @@ def starvation(system: System, raws: Raws, compiled: Compiled) -> ProgressTarget
             compiled.at(thread.name, resting, thread.params),
             *(and_(w.blocked, w.idle) for w in idle),
         )
-        pending.append(and_(someone.is_(thread), not_(substitute(at_ease, dict(mine)))))
+        at_ease = substitute(at_ease, dict(mine))
+        easy.append(and_(someone.is_(thread), at_ease))
+        pending.append(and_(someone.is_(thread), not_(at_ease)))
         for n, (name, raw) in enumerate(raws):
             if name != thread.name:
                 continue
@@ -224,7 +229,7 @@ def starvation(system: System, raws: Raws, compiled: Compiled) -> ProgressTarget
             others.append((n, not_(own)))
             if _useful(raw, graph) or not _retries(graph, raw.source):
                 reaching.append((n, own))
-    over = not_(compiled.running)
+    over = or_(not_(compiled.running), *easy)  # who is at ease later on, or stopped, is not kept from anything
     recurs = StepSet(tuple(m for m in others if m[1] != FALSE))
     return ProgressTarget(someone.params, someone.where, or_(*pending), over, StepSet(tuple(reaching)), (recurs,))
 

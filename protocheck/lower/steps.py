@@ -722,11 +722,11 @@ class Stepper:
         self.unmasked(op.lock.lock, p, node)
 
     def unmasked(self, lock: str, p: Path, node: Node) -> None:
-        """A lock that a handler takes, too, taken by a thread that the handler may interrupt."""
+        """A lock for which a handler may wait, taken by a thread that the handler may interrupt."""
         thread = self.graph.thread
         if thread is None or thread.cpu is None or thread.interrupt or self.module.locks[lock].irq:
             return
-        handlers = [h for h in self.shared.holders.get(lock, ()) if self.e.instance.threads[h].interrupt]
+        handlers = self.shared.cpus.handlers_that_wait(lock)
         if not handlers:
             return
         off = []

@@ -77,6 +77,23 @@ def test_a_lock_that_a_handler_takes_is_misused_where_interrupts_are_on() -> Non
     assert (half["lock_misuse"] is None, half["deadlock"] is None) == (False, False)
 
 
+def test_a_lock_for_which_the_handler_never_waits_is_not_misused() -> None:
+    """It only tries, is told that the lock is busy, or reads what is always granted; one that spins may wait."""
+    text = CPU + """type rc = enum {{ OK, BUSY }} kernel k {{ lock l : {}; lock b : busy; lock s : srcu;
+        slow op call() -> rc holds b else BUSY {{ return OK; }}
+        interrupt tick on cpu {{ {} }} thread t[c : cpu] on c {{ {} }} }}"""
+    for kind, handler, body in (
+        ("spinlock", "if try_acquire l { release l; }", "with l { skip; }"),
+        ("spinlock", "ignore call();", "ignore call();"),
+        ("spinlock", "with s { skip; }", "with s { skip; }"),
+        ("spinlock", "irq_off { skip; }", "irq_off { skip; }"),
+    ):
+        found = depths(compiled(text.format(kind, handler, body)))
+        assert (found["lock_misuse"], found["deadlock"]) == (None, None), handler
+    spins = depths(compiled(text.format("spinlock", "with l { skip; }", "if try_acquire l { release l; }")))
+    assert spins["lock_misuse"] == 1
+
+
 def test_a_spinlock_with_irq_masks_interrupts_while_it_is_waited_for() -> None:
     """Whoever spins for it answers no IPI, so that to wait for an IPI with it held is a deadlock."""
     text = """type cpu = 0..1 kernel k {{ lock l : spinlock{}; state x : bool = false;

@@ -297,3 +297,24 @@ def test_an_interrupt_that_is_served_is_no_livelock() -> None:
         server t {{ loop {{ loop {{ if x {{ break; }} {} retry; }} }} }} }} scenario s {{ expect livelock any; }}"""
     assert judged(text.format(""), "livelock")["livelock"] is None
     assert judged(text.format("x = false;"), "livelock")["livelock"] is not None
+
+
+def test_who_is_at_ease_later_on_does_not_starve() -> None:
+    """A server that ends up in an idle wait, and a thread that is stopped, are kept from nothing; a spinning one is."""
+    rest = "environment others { loop { y = true;  y = false; } }"
+    text = "kernel k { state x : bool; state y : bool; state z : bool; " + rest + " %s }"
+    text += " scenario s { expect starvation any; }"
+    idle = "server s { loop { await !x idle;  x = true;  await z idle; } }"
+    stopped = "thread t { loop { if z { break; }  retry; } } thread kill { stop t; }"
+    kept = "thread t { loop { await x;  break; } } thread other { z = x;  x = z; }"
+    assert judged(text % idle, "starvation")["starvation"] is None
+    assert judged(text % stopped, "starvation")["starvation"] is None
+    assert isinstance(judged(text % kept, "starvation")["starvation"], tuple)
+
+
+def test_a_thread_that_is_stopped_in_a_proc_has_finished_as_far_as_it_can() -> None:
+    """``every P finishes`` says nothing of threads that are stopped inside; of those that wait for ever it does."""
+    text = """kernel k { state x : bool = false; state y : bool = false; proc p() { x = true;  await y; }
+        thread t { p(); } thread kill { await x;  %s } thread set { y = y; } } progress finishes: every k.p finishes;"""
+    assert judged(text % "stop t;")["finishes"] is None
+    assert isinstance(judged(text % "skip;")["finishes"], tuple)
