@@ -211,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="try for each claim whether it holds for any number of members (default: if one model is checked)",
     )
+    check.add_argument("--all", dest="several", metavar="N", help="show up to N runs per violation, that differ")
     check.add_argument("--why", action="store_true", help="show for each claim that holds the invariant that proves it")
     check.add_argument("--certificates", metavar="DIR", help="write each proof as SMT-LIB 2 scripts into DIR")
     _add_format(check, TEXT)
@@ -306,6 +307,7 @@ class _Request:
     any_size: bool | float
     why: bool
     certificates: bool
+    several: int
 
 
 def _request(options: argparse.Namespace) -> _Request:
@@ -332,6 +334,7 @@ def _request(options: argparse.Namespace) -> _Request:
         _PATIENCE if options.any_size else False,
         options.why,
         options.certificates is not None,
+        _number(options.several, "--all", 1, "the number of counterexamples is 1 or more") or 1,
     )
 
 
@@ -621,6 +624,7 @@ def _one(unit: _Unit, request: _Request, stop: threading.Event, tell: Callable[[
                     any_size=request.any_size,
                     why=request.why,
                     certificates=request.certificates,
+                    several=request.several,
                 )
             )
             if _interrupted(reports[-1]):
@@ -683,7 +687,7 @@ def _traces(request: _Request, single: bool) -> Traces:
 
     if request.traces or (single and request.properties):
         return Traces.ALL
-    return Traces.VIOLATIONS if single and request.scenarios else Traces.UNEXPECTED
+    return Traces.VIOLATIONS if single and (request.scenarios or request.several > 1) else Traces.UNEXPECTED
 
 
 def _print_report(report: Report, request: _Request, single: bool) -> None:

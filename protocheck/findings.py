@@ -402,6 +402,32 @@ class DeadlockExplanation:
 
 
 @dataclass(frozen=True)
+class Others:
+    """Further runs that violate a claim, other than the one behind its finding, and how many there are.
+
+    ``found`` are known, the finding's own among them; with ``complete`` there are no more. ``ends``: in so many
+    different ways they end (another assertion, another cycle of waiting).
+    """
+
+    runs: tuple[Evidence, ...]
+    found: int
+    ends: int
+    complete: bool
+
+    @property
+    def text(self) -> str:
+        """How many there are, in a sentence without a full stop."""
+        shown = len(self.runs) + 1
+        if self.found == 1 and self.complete:
+            return "there is no other counterexample that differs"
+        if shown == self.found and not self.complete:
+            return f"{plural(shown, 'counterexample')} that differ, of maybe more: the search for others met a limit"
+        many = f"{self.found:,}" if self.complete else f"at least {self.found:,}"
+        ends = f", with {self.ends:,} different ends" if self.ends > 1 else ""
+        return f"{plural(shown, 'counterexample')} of {many} that differ{ends}"
+
+
+@dataclass(frozen=True)
 class Finding:
     """What is said about one property.
 
@@ -411,7 +437,7 @@ class Finding:
     does not match, but only because a limit was hit.
     ``proof`` is what can be exported and explained; ``not_any`` says why it is one for these sizes only, if that was
     tried; ``invariant`` tells, if it was asked for, the proof in sentences. ``untested``: the claim holds, and it is
-    open whether it is vacuous.
+    open whether it is vacuous. ``others``, if they were asked for, are more runs that violate the claim.
     """
 
     name: str
@@ -433,6 +459,7 @@ class Finding:
     not_any: str = ""
     invariant: tuple[str, ...] = ()
     untested: bool = False
+    others: Others | None = field(default=None, compare=False)
 
     @property
     def tone(self) -> Tone:

@@ -126,6 +126,7 @@ class Verdict:
     run: RunOfReport | None
     graph: Graph | None
     data: dict[str, Any] = field(compare=False, repr=False)
+    others: tuple[RunOfReport, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,7 @@ class Run:
     verdict: Verdict
     found: RunOfReport
     locks: GraphFinding | None = None
+    number: int | None = None  # of several counterexamples, which one
 
     @property
     def trace(self) -> Trace:
@@ -226,6 +228,8 @@ class Run:
     def about(self) -> str:
         """What the run shows, on one line: "before: deadlock: violated in 6 steps (the shortest run)"."""
         words = self.locks.headline if self.locks is not None else self.verdict.sentence
+        if self.number is not None:
+            words += f": counterexample {self.number} of {len(self.verdict.others) + 1}"
         return f"{self.scenario.name}: {self.verdict.prop}: {words}"
 
 
@@ -270,10 +274,12 @@ def runs(document: Document, expected: bool = True, witnesses: bool = False) -> 
                 if verdict.as_expected and not (expected and verdict.outcome == "violated") and not witnesses:
                     continue
                 found = [(f.run, f) for f in verdict.graph.findings] if verdict.graph is not None else []
-                for run, locks in [*found, (verdict.run, None)]:
+                own = [(verdict.run, None), *((run, None) for run in verdict.others)]
+                for at, (run, locks) in enumerate([*found, *own], start=1 - len(found)):
                     if run is not None and run.trace.steps not in told:
                         told.add(run.trace.steps)
-                        chosen.append(Run(model, scenario, verdict, run, locks))
+                        number = at if verdict.others and locks is None else None
+                        chosen.append(Run(model, scenario, verdict, run, locks, number))
     return tuple(chosen)
 
 
@@ -444,6 +450,7 @@ def _verdict(n: _Node) -> Verdict:
         run=n["trace"].opt(_run),
         graph=n["lock_graph"].opt(_graph),
         data=n.fields(),
+        others=n["others"]["traces"].all(_run) if n.has("others") else (),
     )
 
 

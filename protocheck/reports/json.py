@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, assert_never
 
@@ -172,6 +173,21 @@ def _finding(finding: Finding, instance: str, system: System | None) -> Json:
         "places": _places(finding.origin),
         "trace": _trace(trace, _stands(system, finding.evidence)) if trace is not None else None,
         "lock_graph": _graph(finding.lock_graph, system),
+        **({"others": _others(finding, system)} if finding.others is not None else {}),
+    }
+
+
+def _others(finding: Finding, system: System | None) -> Json:
+    """The further counterexamples that were asked for."""
+    others = finding.others
+    assert others is not None
+    told = [(trace_of_finding(system, replace(finding, evidence=e)), e) for e in others.runs]
+    return {
+        "found": others.found,
+        "ends": others.ends,
+        "complete": others.complete,
+        "text": others.text,
+        "traces": [_trace(trace, _stands(system, e)) for trace, e in told if trace is not None],
     }
 
 

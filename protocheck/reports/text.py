@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeAlias, assert_never
 
@@ -328,6 +328,7 @@ def _sections(
             if trace is not None and finding.evidence is not None:
                 told.setdefault(_moves(finding.evidence), finding.name)
                 yield from layout_trace(trace, report.file, style, full).rstrip("\n").split("\n")
+        yield from _others(report, scenario, finding, style, full)
         if graph is not None:
             yield from _lock_section(report, scenario, graph, runs, told, style, full)
 
@@ -366,6 +367,24 @@ def _lock_runs(graph: LockGraph, full: bool) -> Iterator[tuple[str, str, Evidenc
             if edge.evidence is not None:
                 head = f"{edge.held} -> {edge.wanted}"
                 yield head, f"{edge.thread} wants {edge.wanted} while it holds {edge.held}", edge.evidence
+
+
+def _others(
+    report: Report, scenario: ScenarioReport, finding: Finding, style: Style, full: bool
+) -> Iterator[str]:
+    """The further counterexamples, if they were asked for."""
+    if finding.others is None:
+        return
+    number = len(finding.others.runs) + 1
+    for at, evidence in enumerate(finding.others.runs, start=2):
+        trace = trace_of_finding(scenario.system, replace(finding, evidence=evidence))
+        if trace is not None:
+            yield ""
+            head = f"{scenario.name}: {finding.name}: counterexample {at} of {number}"
+            yield from (style.paint(x, Paint.BOLD) for x in wrap(printable(head), style.width))
+            yield from layout_trace(trace, report.file, style, full).rstrip("\n").split("\n")
+    yield ""
+    yield from hang("", f"{finding.name}: {finding.others.text}.", style.width)
 
 
 def _lock_section(
