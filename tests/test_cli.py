@@ -335,6 +335,7 @@ def test_options_reach_the_checker(checker: Checker, model: str) -> None:
             "any_size": False,
             "why": False,
             "certificates": False,
+            "several": 1,
         },
     )
 

@@ -30,6 +30,7 @@ LAYERS = (
     "properties",
     "any_size",
     "run_findings",
+    "counterexamples",
     "check",
     "info",
     "life_cycle",

@@ -73,7 +73,7 @@ def schema() -> dict[str, Any]:
         "title": "A line of protocheck --format jsonl",
         "oneOf": [
             _line("diagnostic", diagnostic["properties"]),
-            _line("finding", {**about, **finding["properties"]}),
+            _line("finding", {**about, **finding["properties"]}, ("others",)),
             _line("mismatch", {**about, **mismatch["properties"]}),
             _line("exit", end),
         ],
@@ -87,11 +87,11 @@ def _resolve(node: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _line(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
+def _line(kind: str, properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dict[str, Any]:
     everything = {"type": {"const": kind}, **properties}
     return {
         "type": "object",
         "properties": everything,
-        "required": list(everything),
+        "required": [name for name in everything if name not in optional],
         "additionalProperties": False,
     }
