@@ -26,6 +26,7 @@ from protocheck.source import SourceFile, Span
 from protocheck.syntax import nodes as n
 from protocheck.syntax import rules
 from protocheck.syntax.build import Builder, not_yet_supported
+from protocheck.syntax.words import names_among
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
@@ -44,7 +45,7 @@ _STARTS = ["item", "member", "actor_open"]
 def parse(file: SourceFile) -> n.Module:
     """The tree of ``file``. Raises ``ModelError`` with all the faults that were found, in the order of the text."""
     faults: list[Diagnostic] = []
-    tokens = _lex(file, faults)
+    tokens = _with_names(_lex(file, faults))
     if not tokens and not faults:
         raise ModelError([Diagnostic(rules.EMPTY_FILE, "the file says nothing", (Label(Span(file, 0, 0)),), _HEADER)])
     deep = _too_many_brackets(file, tokens)
@@ -181,6 +182,15 @@ def _lex(file: SourceFile, faults: list[Diagnostic]) -> list[Token]:
             faults.append(_unknown_character(file, start, at))
         if len(faults) > MAX_FAULTS:
             raise ModelError(_in_order(faults))
+    return tokens
+
+
+def _with_names(tokens: list[Token]) -> list[Token]:
+    """``tokens``, with each keyword that can only be a name in its place retagged as one."""
+    from lark import Token
+
+    for i in names_among([t.type for t in tokens], _NAMES):
+        tokens[i] = Token.new_borrow_pos("NAME", str(tokens[i]), tokens[i])
     return tokens
 
 

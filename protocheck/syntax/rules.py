@@ -352,7 +352,8 @@ KEYWORD_AS_NAME = _rule(
     """
 Keywords cannot be names, wherever they stand; otherwise a missing word would go unnoticed. Some words mean something
 only in one place and are allowed as names: `read`, `write`, `idle`, `down`, `set`, `snapshot`, `srcu`, `most`, `calls`,
-`steps`, `slow`, `holds`, `times`, `counter`, `window`, and the roles of actors such as `guest`.
+`steps`, `slow`, `holds`, `times`, `counter`, `window`, the roles of actors such as `guest`, and `old`, `at`, `every`,
+`always`, `source`, `record`, `region`, `check`, `order`, `count`, `stop` and `bug`.
 """,
     """
 protocol keyword
