@@ -217,6 +217,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_format(check, TEXT)
     check.add_argument("--full", action="store_true", help="show the whole state at each step of a run")
     check.add_argument(
+        "--suggest", action="store_true", help="print for each scenario the `expect` line that says what was found"
+    )
+    check.add_argument(
         "-v", "--traces", action="store_true", dest="traces", help="show the runs behind expected verdicts as well"
     )
 
@@ -708,7 +711,9 @@ def _print_summary(reports: Sequence[Report], request: _Request, options: argpar
     if request.bound is not None:
         again += ["--bound", str(request.bound)]
     shown = _traces(request, len(reports) == 1)
-    print(f"\n{summary(reports, _style(sys.stdout), shlex.join(again), shown)}", end="", flush=True)
+    suggest = True if options.suggest else False if request.properties or len(reports) > 1 else None
+    text = summary(reports, _style(sys.stdout), shlex.join(again), shown, suggest)
+    print(f"\n{text}", end="", flush=True)
 
 
 def _style(stream: TextIO) -> Style:

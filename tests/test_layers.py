@@ -28,6 +28,7 @@ LAYERS = (
     "traces",
     "engines",
     "properties",
+    "as_found",
     "any_size",
     "run_findings",
     "counterexamples",

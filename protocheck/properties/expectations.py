@@ -99,7 +99,7 @@ def words(e: Expectation) -> str:
 
 def _about_nothing(e: Expectation) -> list[Mismatch]:
     """An expectation about something that this instance does not have: nothing can go wrong, but nothing happens."""
-    if e.outcome in ("holds", "any", "vacuous", "unreachable"):
+    if e.outcome in ("holds", "holds or vacuous", "any", "vacuous", "unreachable"):
         return []
     return [Mismatch(f"{e.target} {words(e)}", f"nothing in this scenario belongs to {e.target}")]
 
@@ -158,6 +158,8 @@ def _match(finding: Finding, e: Expectation, labels: Labels) -> Match:
             return Match(True)
         case "holds":
             return _holds(outcome)
+        case "holds or vacuous":
+            return Match(True) if isinstance(outcome, Vacuous) else _holds(outcome)
         case "violated":
             return _violated(finding, outcome, e, labels)
         case "unreachable":
@@ -249,7 +251,7 @@ def _kind(finding: Finding, graph: LockGraph, e: Expectation, labels: Labels, un
     harmless = e.kind in (LockFindingKind.PREVENTED.value, LockFindingKind.UNREALISED.value)
     if e.outcome == "any":
         return Match(True)
-    if e.outcome == "holds" and not harmless:
+    if e.outcome in ("holds", "holds or vacuous") and not harmless:
         if of_kind:
             return Match(False, message=f"not expected: {of_kind[0].headline}")
         return Match(not undecided, undecided, "" if not undecided else f"whether there is a {e.kind} was not decided")

@@ -11,6 +11,7 @@ from typing import TypeAlias, assert_never
 
 from tabulate import tabulate
 
+from protocheck.as_found import expect_line
 from protocheck.engines.verdict import Choice
 from protocheck.findings import (
     MEMORY_MODEL,
@@ -70,10 +71,18 @@ def render(
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def summary(reports: Sequence[Report], style: Style, again: str, shown: Traces = Traces.UNEXPECTED) -> str:
+def summary(
+    reports: Sequence[Report],
+    style: Style,
+    again: str,
+    shown: Traces = Traces.UNEXPECTED,
+    suggest: bool | None = False,
+) -> str:
     """The last lines: how many verdicts are as expected, what all of them assume, and what to type next.
 
     ``again`` is the command without options that choose scenarios or properties ("protocheck check my.pchk").
+    ``suggest``: the `expect` line that says what was found, for all scenarios; None: for those where something else
+    was expected.
     """
     everything = [(r, s, f) for r in reports for s, f in r.findings()]
     wrong = [x for x in everything if not x[2].as_expected]
@@ -92,6 +101,7 @@ def summary(reports: Sequence[Report], style: Style, again: str, shown: Traces =
         words = " and ".join(parts_) if status != 70 else "a fault in protocheck itself"
         tail = style.paint(words, Paint.ERROR if status != 3 else Paint.WARNING)
     lines = [f"{parts}: {tail}.", *hang("", _assumed(reports), style.width, 0)]
+    lines += _as_found(reports, style, suggest)
     hints = list(_next(everything, again, shown))
     if hints:
         width = max(len(command) for command, _ in hints)
@@ -103,6 +113,26 @@ def summary(reports: Sequence[Report], style: Style, again: str, shown: Traces =
             else:
                 lines.append(f"{lead}{pad(command, width)}   {what}")
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _as_found(reports: Sequence[Report], style: Style, suggest: bool | None) -> Iterator[str]:
+    """For each scenario the line that would make all of it expected."""
+    if suggest is False:
+        return
+    first = True
+    for report in reports:
+        for scenario in report.scenarios:
+            if suggest is None and scenario.as_expected:
+                continue
+            line = expect_line(scenario)
+            if line is None:
+                continue
+            if first:
+                yield ""
+                yield "as found:" if suggest else "as found, should that be right:"
+                first = False
+            name = f"{report.file}: " if len(reports) > 1 else ""
+            yield from hang(f"  {printable(name + scenario.name)}: ", printable(line), style.width, 4)
 
 
 def _assumed(reports: Sequence[Report]) -> str:

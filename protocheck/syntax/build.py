@@ -536,7 +536,8 @@ class Builder:
         """Sort the words of ``lock_order cycle violated in 5 steps at map`` into target, kind and outcome."""
         within = cast("tuple[n.Ident, bool] | None", parts[-2])
         label = cast("n.Ident | None", parts[-1])
-        words = cast("tuple[n.Path, ...]", parts[:-2])
+        either = cast("n.Path | None", parts[-3])
+        words = cast("tuple[n.Path, ...]", parts[:-3])
         said = [".".join(i.text for i in w) for w in words]
         target, rest = words[0], said[1:]
         kind: n.FindingKind | None = None
@@ -569,10 +570,24 @@ class Builder:
                 span,
                 "only what is violated has a number of steps or ends at a label",
             )
+        if either is not None:
+            outcome = self._or_vacuous(outcome, either)
         steps = None if within is None else self._number(within[0])
         return n.Expectation(
             target, kind, outcome, steps, within is not None and within[1], label, span=span
         )
+
+    def _or_vacuous(self, outcome: n.Outcome, either: n.Path) -> n.Outcome:
+        said = ".".join(i.text for i in either)
+        if outcome == "holds" and said == "vacuous":
+            return "holds or vacuous"
+        self._fault(
+            rules.BAD_EXPECTATION,
+            f"`or {said}` cannot follow `{outcome}`",
+            replace(either[0].span, end=either[-1].span.end),
+            "only `hold or vacuous` leaves a choice; `any` takes everything",
+        )
+        return "any"
 
     def _bad_outcome(self, words: tuple[n.Path, ...], rest: list[str]) -> None:
         known = (*_OUTCOMES, *(k for k in get_args(n.FindingKind)))

@@ -1137,7 +1137,9 @@ class AdversaryDecl(Decl):
 # ----------------------------------------------------------------------------------------- scenarios, expectations
 
 
-Outcome: TypeAlias = Literal["holds", "violated", "unreachable", "vacuous", "unknown", "any", "found", "impossible"]
+Outcome: TypeAlias = Literal[
+    "holds", "holds or vacuous", "violated", "unreachable", "vacuous", "unknown", "any", "found", "impossible"
+]
 """``found`` is what is meant where only a kind of lock-order finding is written: ``lock_order unrealised cycle``. Of a
 run or ``reachable``, ``found`` and ``impossible`` are other words for ``holds`` and ``unreachable``."""
 

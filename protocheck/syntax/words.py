@@ -29,8 +29,8 @@ def names_among(types: Sequence[str], soft: frozenset[str]) -> tuple[int, ...]:
 
 
 _BEFORE_A_NAME = frozenset(
-    {"DOT", "PROTOCOL", "MODULE", "AS", "PARAM", "TYPE", "CONST", "STATE", "LOCK", "OP", "PROC", "FN", "THREAD", "SERVER"}
-    | {"ENVIRONMENT", "VARIANT", "INVARIANT", "TRANSITION", "REACHABLE", "WEAKNESS", "SCENARIO", "EXPECT"}
+    {"DOT", "PROTOCOL", "MODULE", "AS", "PARAM", "TYPE", "CONST", "STATE", "LOCK", "OP", "PROC", "FN", "THREAD"}
+    | {"SERVER", "ENVIRONMENT", "VARIANT", "INVARIANT", "TRANSITION", "REACHABLE", "WEAKNESS", "SCENARIO", "EXPECT"}
     | {"LET", "VAR", "CHOOSE", "HAVOC", "FOR", "FORALL", "EXISTS", "REF", "WITH", "WITHOUT", "UNDER"}
 )
 """Behind these a name has to stand, and nothing else can."""

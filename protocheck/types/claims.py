@@ -418,11 +418,11 @@ class _Claims:
                     rules.IMPOSSIBLE_EXPECTATION, f"two expectations for `{e.target}`", e.span, "again",
                     [Label(other.span, "the first one")], "keep one of them",
                 )  # fmt: skip
-        every = seen.get(("all", ""))
-        if every is not None and len(seen) > 1:
+        every, others = seen.get(("all", "")), seen.get(("others", ""))
+        if every is not None and others is not None:
             self.world.report.add(
-                rules.IMPOSSIBLE_EXPECTATION, "`all` leaves nothing else to expect", every.span, "names everything",
-                mend="checks that are not named must hold anyway; or write `others ...`",
+                rules.IMPOSSIBLE_EXPECTATION, "`all` and `others` both speak of what is not named", others.span,
+                "again", [Label(every.span, "`all` does already")], "keep one of them",
             )  # fmt: skip
 
     def reachables(self, scenarios: list[str]) -> None:

@@ -1625,7 +1625,10 @@ run first { kvm.main : set; } leads to kvm.on;
 IMPOSSIBLE_EXPECTATION = _rule(
     "impossible-expectation",
     "An expectation that can never come true, or contradicts another one.",
-    "Only a `reachable` can be unreachable; only `violated` has a number of steps; each thing is expected once.",
+    """
+Only a `reachable` can be unreachable; only `violated` has a number of steps; each thing is expected once, and what is
+not named either by `all` or by `others`.
+""",
     """
 hypervisor kvm { thread main { } }
 scenario plain { expect deadlock unreachable; }

@@ -830,7 +830,8 @@ class Expectation:
     """One item of ``expect``. ``target`` is a property, a family, "all" or "others"; ``kind`` one of the lock_order
     kinds ("cycle", "prevented cycle", "unrealised cycle", "against order", "recursion") or "".
 
-    ``outcome``: "holds", "violated", "unreachable", "vacuous", "unknown", "any"; "found" where only a kind is written.
+    ``outcome``: "holds", "holds or vacuous", "violated", "unreachable", "vacuous", "unknown", "any"; "found" where only
+    a kind is written.
     """
 
     target: str

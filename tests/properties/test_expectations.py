@@ -67,6 +67,27 @@ def test_naming_one_leaves_the_others_to_hold() -> None:
     assert run(findings, expect("a", "violated"), expect("others", "any")) == ["a +", "b +"]
 
 
+def test_all_gives_way_to_what_is_named() -> None:
+    """`all hold` beside a named property says the same as `others hold`."""
+    findings = [finding("a", Violated(2, True)), finding("b", HOLDS), finding("c", NeverFound(PROOF), kind="reachable")]
+    named = (expect("a", "violated"), expect("c", "unreachable"))
+    for rest in ("all", "others"):
+        assert run(findings, expect(rest), *named) == ["a +", "b +", "c +"]
+    assert run(findings, expect("all"), named[0]) == ["a +", "b +", "c -"]
+
+
+def test_hold_or_vacuous_takes_both_and_nothing_else() -> None:
+    """A claim that is never put to the test passes, a violation or a `reachable` that is not found does not."""
+    findings = [
+        finding("a", HOLDS),
+        finding("b", Vacuous("nothing happens")),
+        finding("c", Violated(2, True)),
+        finding("d", NeverFound(PROOF), kind="reachable"),
+    ]
+    assert run(findings, expect("others", "holds or vacuous")) == ["a +", "b +", "c -", "d -"]
+    assert run(findings[:2], expect("b", "holds or vacuous")) == ["a +", "b +"]
+
+
 def test_a_property_goes_before_a_family_of_the_same_name() -> None:
     """`lost` names the property alone if one has that name, so the rest of the family must hold."""
     findings = [finding("lost", Violated(2, True), "lost"), finding("other", Violated(2, True), "lost")]

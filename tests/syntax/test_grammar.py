@@ -99,7 +99,8 @@ def test_soft_words_are_those_of_the_grammar() -> None:
 
 
 def _keywords() -> list[str]:
-    return sorted(parse_module._spelling()[t] for t in parse_module._keywords() - parse_module._SOFT - BY_NEIGHBOURS.keys())
+    words = parse_module._keywords() - parse_module._SOFT - BY_NEIGHBOURS.keys()
+    return sorted(parse_module._spelling()[t] for t in words)
 
 
 def test_every_keyword_is_refused_as_a_name() -> None:
