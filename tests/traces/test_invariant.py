@@ -57,7 +57,7 @@ def cell(name: str, *index: Param) -> Expr:
         (
             (),
             [ne(cell("set_attributes.pc"), ex(3)), ne(cell("invalidations"), ex(0))],
-            "whenever kvm.set_attributes is before `attribute[g] = to` (line 68): invalidations > 0",
+            "whenever kvm.set_attributes is before `store: attribute[g] = to` (line 68): invalidations > 0",
         ),
         (
             (G, H),
@@ -76,7 +76,7 @@ def test_clauses_that_differ_in_one_cell_are_one_sentence() -> None:
     pc, count = cell("set_attributes.pc"), cell("invalidations")
     both = [Clause((), or_(ne(pc, ex(n)), ne(count, ex(0)))) for n in (3, 6)]
     (sentence,) = told(SYSTEM, both)
-    assert sentence.startswith("whenever kvm.set_attributes is before `attribute[g] = to` (line 68) or before ")
+    assert sentence.startswith("whenever kvm.set_attributes is before `store: attribute[g] = to` (line 68) or before ")
     apart = [Clause((), or_(ne(pc, ex(3)), ne(count, ex(0)))), Clause((), or_(ne(pc, ex(6)), ne(count, ex(1))))]
     assert len(told(SYSTEM, apart)) == 2
 
