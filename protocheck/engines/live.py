@@ -144,7 +144,6 @@ def decide(system: System, target: LiveTarget, budget: Budget, prove: Prover = i
     """
     if not isinstance(target, ProgressTarget):
         return Decided(Unknown(Limit.SOLVER, ONLY_STATES))
-    copied = with_copy(system, target)
     done = -1
     for count in range(1, ROUNDS + 1):
         reduced = with_rounds(system, target, count)
@@ -152,27 +151,26 @@ def decide(system: System, target: LiveTarget, budget: Budget, prove: Prover = i
         match verdict:
             case Unreachable():
                 return Decided(verdict, reduced)
-            case Reached(found):
-                depth = len(found.moves) + 2
-            case NotReachedWithin() | Unknown():
-                return Decided(verdict)
+            case Reached(run):
+                depth = len(run.moves) + 2
+            case NotReachedWithin():
+                # NOTE(rounds-are-no-depth): a loop is short where the rounds that it goes through for ever are not.
+                return find(system, target, budget)
+            case Unknown(limit, detail, _):
+                return Decided(Unknown(limit, detail, done))
             case _:
                 assert_never(verdict)
         if budget.depth is not None:
             depth = min(depth, budget.depth)
         if depth > done:
-            (verdict,) = bmc.run(copied.system, [copied.target], replace(budget, depth=depth))
-            match verdict:
-                case Reached(found):
-                    return Decided(Reached(lasso(copied, found), False))
-                case Unreachable():
-                    return Decided(verdict, copied)
-                case Unknown():
-                    return Decided(verdict)
+            found = find(system, target, replace(budget, depth=depth))
+            match found.verdict:
                 case NotReachedWithin():
                     done = depth
+                case Unknown(limit, detail, reached):
+                    return Decided(Unknown(limit, detail, max(done, reached)))
                 case _:
-                    assert_never(verdict)
+                    return found
     return Decided(Unknown(Limit.CYCLES, f"{ROUNDS} rounds of fairness can be completed", done))
 
 

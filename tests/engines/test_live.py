@@ -60,6 +60,17 @@ def test_induction(name: str) -> None:
     assert isinstance(verdict, Unreachable)
 
 
+@pytest.mark.parametrize("case", [c for c in CASES if c.expected is not None], ids=lambda c: c.name)
+def test_a_depth_is_one_of_lassos(case: LiveCase) -> None:
+    """Whoever proves by rounds claims no depth at which there is a lasso, however long the rounds take."""
+    (shortest,) = fair.run(case.system, (case.target,), Budget())
+    assert isinstance(shortest, Reached)
+    steps = len(shortest.run.moves)
+    verdict = decide(case.system, case.target, Budget(depth=steps), kinduction.run).verdict
+    assert isinstance(verdict, Reached)
+    assert len(verdict.run.moves) <= steps
+
+
 def test_the_monitor_changes_nothing() -> None:
     """Before the monitor begins, the system beside it has exactly the states that it has alone."""
     built, target = spin_lock(2, True)
