@@ -161,7 +161,7 @@ def test_the_shipped_repairs_hold_for_any_number(model: str, scenario: str, sets
     """Each claim of the repaired protocols is for any number of everything."""
     report = check_file(models_path() / f"{model}.pchk", scenarios=[scenario], any_size=60.0)
     for found in report.scenarios[0].findings:
-        if found.kind != "reachable":
+        if found.kind not in ("reachable", "run"):
             assert set(any_size(found)) == set(sets), found.name
 
 
@@ -214,7 +214,7 @@ def test_any_size_needs_a_proof(other: list[str], tmp_path: Path) -> None:
     path = tmp_path / "m.pchk"
     path.write_text(OWNER % {"size": 2}, encoding="utf-8")
     assert main(["check", str(path), "--any-size", *other]) == 2
-    assert main(["check", str(path), *other]) in (0, 3)
+    assert main(["check", str(path), "--timeout", "2", *other]) in (0, 3)
 
 
 def slow(solver: RawSolver, assumptions: Sequence[int]) -> Answer:
