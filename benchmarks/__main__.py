@@ -1,8 +1,10 @@
 """Measures everything in one run and writes ``results/benchmarks.md``.
 
-``python -m benchmarks [--limit SECONDS] [--only PROTOCOL] [--runs N] [--output FILE]``. Machines differ and are noisy:
-every ratio compares two figures of this run. A tool that is not installed is skipped by name. Nothing is asserted about
-time; the exit code is 1 where a tool's verdict or shortest length is not that of the others.
+``python -m benchmarks [--limit SECONDS] [--only PROTOCOL] [--runs N] [--minutes M] [--output FILE]``. Machines differ
+and are noisy: every ratio compares two figures of this run. First every command once, then all of them again, and
+again, while there is time; the page is written after each part, so one that is stopped early leaves what it has. A
+tool that is not installed is skipped by name. Nothing is asserted about time; the exit code is 1 where a tool's verdict
+or shortest length is not that of the others.
 """
 
 from __future__ import annotations
@@ -11,18 +13,19 @@ import argparse
 import os
 import re
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.figures import figures
-from benchmarks.measure import measure
+from benchmarks.measure import Measured, measure
 from benchmarks.peers import CPUS, HOLDS, MEGABYTES, PEERS, VIOLATED, Answer, Peer
 
 ROOT = Path(__file__).resolve().parent.parent
+HERE = {"PYTHONPATH": str(ROOT)}
 OUTPUT = ROOT / "results" / "benchmarks.md"
 
 LADDERS: dict[str, tuple[tuple[int, ...], ...]] = {
@@ -35,7 +38,7 @@ WHAT = {
     "snp_remap": "(gfns, pfns); claim: the guest never reads replayed data",
     "populate_locking": "(populates, faults, remaps, gfns); claim: somebody can always move",
 }
-LONG = 8.0
+LONG = 5.0
 """A command that takes longer than so many seconds is run once only."""
 
 
@@ -76,15 +79,37 @@ class Tool:
 
 @dataclass(frozen=True)
 class Cell:
-    """A measured command; without ``seconds`` it did not end, or was ``predicted`` not to."""
+    """A command and its runs; without any it did not end, or was ``predicted`` not to."""
 
-    seconds: float | None = None
-    megabytes: float = 0.0
+    samples: tuple[Measured, ...] = ()
     answer: Answer | None = None
-    runs: int = 0
+    inner: tuple[float, ...] = ()
     predicted: bool = False
-    cpu: float = 0.0
-    floor: float = 0.0
+
+    @property
+    def seconds(self) -> float | None:
+        """Median of the wall times."""
+        return statistics.median(m.seconds for m in self.samples) if self.samples else None
+
+    @property
+    def cpu(self) -> float:
+        """Median of the processor times."""
+        return statistics.median(m.cpu for m in self.samples)
+
+    @property
+    def megabytes(self) -> float:
+        """Median of the largest processes."""
+        return statistics.median(m.megabytes for m in self.samples)
+
+    @property
+    def floor(self) -> float:
+        """Below this many megabytes nothing can be told."""
+        return max(m.floor for m in self.samples)
+
+    @property
+    def alone(self) -> float | None:
+        """Median of the times without what comes before, where the tool tells them."""
+        return statistics.median(self.inner) if self.inner else None
 
 
 Results = dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cell]]]
@@ -93,8 +118,9 @@ Results = dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cell]]]
 def main() -> int:
     """Measure, write, and say whether all tools agree."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, and write a table.")
-    parser.add_argument("--limit", type=float, default=30.0, help="seconds that one command may take (default: 30)")
+    parser.add_argument("--limit", type=float, default=10.0, help="seconds that one command may take (default: 10)")
     parser.add_argument("--runs", type=int, default=3, help="runs of a command; the median counts (default: 3)")
+    parser.add_argument("--minutes", type=float, default=12.0, help="no command is run again later (default: 12)")
     parser.add_argument("--only", action="append", choices=LADDERS, help="only this protocol (repeatable)")
     parser.add_argument("--largest", type=int, default=None, help="only so many rungs of each ladder")
     parser.add_argument("--no-figures", action="store_true", help="leave out the figures of the program alone")
@@ -102,43 +128,86 @@ def main() -> int:
     given = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CPUS])
+    with tempfile.TemporaryDirectory() as bytecode:
+        # As after an installation: Python's own files are compiled once, not by each command.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = bytecode
+        return _bench(given)
+
+
+def _bench(given: argparse.Namespace) -> int:
     begun, load = time.monotonic(), os.getloadavg()[0]
     lines: list[str] = []
     tools = list(_tools())
-    tables: list[str] = []
-    wrong: list[str] = []
     results: Results = {}
     rest: list[str] = []
 
+    def wrong() -> list[str]:
+        return [w for (protocol, broken), cells in results.items() for w in _disagreements(protocol, broken, cells)]
+
     def write() -> None:
-        text = [*_head(given.limit, given.runs, load), "## What is promised about the program alone", ""]
-        text += ["| what | measured | promised |", "|---|---|---|", *lines, "", *tables, *rest, *_targets(results), ""]
-        text += [*_sizes(tools, results), ""]
-        text += [f"Measured in {(time.monotonic() - begun) / 60:.0f} minutes.", "", *(f"**Wrong:** {w}" for w in wrong)]
+        tables = [line for (p, broken), cells in results.items() for line in (*_table(tools, p, broken, cells), "")]
+        text = [*_head(given.limit, _runs(results), load), "## What is promised about the program alone", ""]
+        text += ["| what | measured | promised |", "|---|---|---|", *lines, "", *tables, *rest]
+        text += [*_targets(results, started), "", *_sizes(tools, results), ""]
+        text += [
+            f"Measured in {(time.monotonic() - begun) / 60:.0f} minutes.",
+            "",
+            *(f"**Wrong:** {w}" for w in wrong()),
+        ]
         given.output.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
 
+    started = _start()
     for protocol, ladder in LADDERS.items():
         if given.only and protocol not in given.only:
             continue
         for broken in (False, True):
-            cells = _climb(tools, protocol, list(ladder[: given.largest]), broken, given.limit, given.runs)
-            results[protocol, broken] = cells
-            wrong += _disagreements(protocol, broken, cells)
-            tables += [*_table(tools, protocol, broken, cells), ""]
+            results[protocol, broken] = _climb(tools, protocol, list(ladder[: given.largest]), broken, given.limit)
             write()
     rest += [*_any_size(given.only), ""]
     write()
-    for what, measured, promised in _told(() if given.no_figures else figures()):
+    for what, measured, promised in () if given.no_figures else _figures():
+        print(what, measured, promised, sep="  ", flush=True)
         lines.append(f"| {what} | {measured} | {promised} |")
         write()
-    print("\n".join(wrong) or "all tools agree on every verdict and every shortest length")
-    return 1 if wrong else 0
+    for run in range(1, given.runs):
+        for (protocol, broken), cells in results.items():
+            _again(tools, protocol, broken, cells, given.limit, begun + 60 * given.minutes)
+            print(f"run {run + 1} of {protocol}, {'broken' if broken else 'repaired'}", flush=True)
+            write()
+    print("\n".join(wrong()) or "all tools agree on every verdict and every shortest length")
+    return 1 if wrong() else 0
 
 
-def _told(rows: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, str]]:
-    for row in rows:
-        print(*row, sep="  ", flush=True)
-        yield row
+def _start() -> float:
+    """Seconds from the start of the interpreter to the first line of a check; what was compiled before is kept."""
+    measure(f"{sys.executable} -m protocheck check {ROOT / MODELS['snp_remap'].path} -j 1", ROOT, 60, None, HERE)
+    start = f"{sys.executable} -c 'import protocheck.check'"
+    return statistics.median(measure(start, ROOT, 60, None, HERE).seconds for _ in range(3))
+
+
+def _runs(results: Results) -> tuple[int, int]:
+    """The fewest and the most runs of a command that could be run again."""
+    counts = [
+        len(cell.samples)
+        for cells in results.values()
+        for row in cells.values()
+        for cell in row.values()
+        if cell.samples and cell.samples[0].seconds < LONG
+    ]
+    return min(counts, default=1), max(counts, default=1)
+
+
+def _figures() -> Iterator[tuple[str, str, str]]:
+    """The rows of :mod:`benchmarks.figures`, in a process of its own, as they come; how it ended, if not well."""
+    command = [sys.executable, "-m", "benchmarks.figures"]
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **HERE}, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            what, measured, promised = line.rstrip("\n").split("\t")
+            yield what, measured, promised
+    if child.returncode != 0:
+        yield "the rest of these figures", f"ended with {child.returncode}", ""
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -202,7 +271,7 @@ def _read_model(text: str, protocol: str) -> Answer:
 
 
 def _climb(
-    tools: Sequence[Tool], protocol: str, rungs: Sequence[tuple[int, ...]], broken: bool, limit: float, runs: int
+    tools: Sequence[Tool], protocol: str, rungs: Sequence[tuple[int, ...]], broken: bool, limit: float
 ) -> dict[tuple[int, ...], dict[str, Cell]]:
     cells: dict[tuple[int, ...], dict[str, Cell]] = {}
     past: dict[str, list[float | None]] = {t.name: [] for t in tools}
@@ -212,12 +281,28 @@ def _climb(
             if _hopeless(past[tool.name], limit):
                 cell = Cell(predicted=True)
             else:
-                cell = _measure(tool, protocol, sizes, broken, limit, runs)
+                cell = _measure(tool, protocol, sizes, broken, limit, Cell())
             past[tool.name].append(cell.seconds)
             cells[sizes][tool.name] = cell
             shown = "-" if cell.seconds is None else f"{cell.seconds:.2f} s, cpu {cell.cpu:.2f} s, {cell.answer}"
             print(f"{protocol} {sizes} {'broken' if broken else 'repaired'} {tool.name}: {shown}", flush=True)
     return cells
+
+
+def _again(
+    tools: Sequence[Tool],
+    protocol: str,
+    broken: bool,
+    cells: dict[tuple[int, ...], dict[str, Cell]],
+    limit: float,
+    until: float,
+) -> None:
+    """One more run of each command that is not too long, in place; none that would begin after ``until``."""
+    for sizes, row in cells.items():
+        for tool in tools:
+            cell = row[tool.name]
+            if cell.samples and cell.samples[0].seconds < LONG and time.monotonic() < until:
+                row[tool.name] = _measure(tool, protocol, sizes, broken, 2 * limit, cell)
 
 
 def _hopeless(past: Sequence[float | None], limit: float) -> bool:
@@ -231,35 +316,16 @@ def _hopeless(past: Sequence[float | None], limit: float) -> bool:
     return past[-1] * past[-1] / past[-2] > limit
 
 
-def _measure(tool: Tool, protocol: str, sizes: Sequence[int], broken: bool, limit: float, runs: int) -> Cell:
-    seconds: list[float] = []
-    sizes_seen: list[float] = []
-    cpu: list[float] = []
-    inner: list[float] = []
-    answer: Answer | None = None
-    while len(seconds) < runs and (not seconds or seconds[0] < LONG):
-        with tempfile.TemporaryDirectory() as name:
-            command = tool.command(Path(name), protocol, sizes, broken)
-            done = measure(command, Path(name), limit, tool.megabytes, {"PYTHONPATH": str(ROOT)})
-        answer = tool.read(done.text, protocol) if done.ended else None
-        if answer is None or answer.verdict == "?":
-            return Cell()
-        seconds.append(done.seconds)
-        sizes_seen.append(done.megabytes)
-        cpu.append(done.cpu)
-        if answer.inner is not None:
-            inner.append(answer.inner)
-    assert answer is not None
-    alone = statistics.median(inner) if inner else None
-    told = Answer(answer.verdict, answer.steps, answer.states, alone)
-    return Cell(
-        statistics.median(seconds),
-        statistics.median(sizes_seen),
-        told,
-        len(seconds),
-        cpu=statistics.median(cpu),
-        floor=done.floor,
-    )
+def _measure(tool: Tool, protocol: str, sizes: Sequence[int], broken: bool, limit: float, before: Cell) -> Cell:
+    """``before`` with one more run; as it was where that did not end, e.g. because somebody killed it."""
+    with tempfile.TemporaryDirectory() as name:
+        command = tool.command(Path(name), protocol, sizes, broken)
+        done = measure(command, Path(name), limit, tool.megabytes, HERE)
+    answer = tool.read(done.text, protocol) if done.ended else None
+    if answer is None or answer.verdict == "?":
+        return before
+    inner = () if answer.inner is None else (answer.inner,)
+    return Cell((*before.samples, done), Answer(answer.verdict, answer.steps, answer.states), (*before.inner, *inner))
 
 
 def _disagreements(protocol: str, broken: bool, cells: dict[tuple[int, ...], dict[str, Cell]]) -> Iterator[str]:
@@ -281,7 +347,11 @@ def _disagreements(protocol: str, broken: bool, cells: dict[tuple[int, ...], dic
 # The page
 
 
-def _head(limit: float, runs: int, load: float) -> list[str]:
+def _head(limit: float, runs: tuple[int, int], load: float) -> list[str]:
+    least, most = runs
+    counted = "one run of each command" if most == 1 else f"the median of {most} runs"
+    if 1 < most != least:
+        counted += f" (of {least} where there was no time for more)"
     shared = (
         f"The machine was shared with other work (load {load:.1f} before the run): figures are too high, ratios "
         "are noisy."
@@ -291,8 +361,7 @@ def _head(limit: float, runs: int, load: float) -> list[str]:
     return [
         "# Benchmarks",
         "",
-        f"Made by `make bench`, all in one run on {CPUS} cores, the median of {runs} runs (one, where a command takes "
-        f"more than {LONG:.0f} s). {shared}",
+        f"Made by `make bench` on {CPUS} cores, {counted}; one where a command takes more than {LONG:.0f} s. {shared}",
         "",
         "Seconds of wall time for the whole command as a user types it: reading the input, translating, compiling, "
         f"solving. `-`: more than {limit:.0f} s or {MEGABYTES // 1024} GiB, or predicted so from the rungs before. "
@@ -301,7 +370,7 @@ def _head(limit: float, runs: int, load: float) -> list[str]:
         "benchmarks.flat`: search or proof, replay of the run, re-check of the proof). *protocheck, model* is "
         "`protocheck check` on the shipped model, whose steps are those of the language, so its runs differ. "
         "Its claim is the same; for `populate_locking` it has one populate thread. In brackets behind ABC: the time of "
-        "ABC alone, without Yosys.",
+        "ABC alone, without Yosys. Python's bytecode is kept from one command to the next, as after an installation.",
         "",
         *(
             f"- **{p.name}**: {p.note}" + (f" (skipped: {p.missing()} is not installed)" if p.missing() else "")
@@ -348,7 +417,7 @@ def _ratio(cell: Cell, best: float | None) -> str:
 def _show(cell: Cell) -> str:
     if cell.seconds is None:
         return "-"
-    alone = "" if cell.answer is None or cell.answer.inner is None else f" ({cell.answer.inner:.2f})"
+    alone = "" if cell.alone is None else f" ({cell.alone:.2f})"
     return f"{cell.seconds:.2f}{alone}"
 
 
@@ -369,7 +438,7 @@ def _any_size(only: Sequence[str] | None) -> Iterator[str]:
             f"{sys.executable} -m benchmarks.flat {protocol} {sizes} repaired --any",
             f"{sys.executable} -m protocheck check {ROOT / m.path} --scenario {m.repaired} --property {m.claim} -j 1",
         ):
-            done = [measure(command, ROOT, 60, MEGABYTES, {"PYTHONPATH": str(ROOT)}) for _ in range(3)]
+            done = [measure(command, ROOT, 60, MEGABYTES, HERE) for _ in range(3)]
             flatten = " ".join(done[0].text.split())
             said = re.search(r"(holds for any number of [a-z_]+(?:(?:,| and) [a-z_]+)*|not for any size[^.]*)", flatten)
             shown += [f"{statistics.median(d.seconds for d in done):.2f}", said[1] if said else "for these sizes only"]
@@ -377,7 +446,7 @@ def _any_size(only: Sequence[str] | None) -> Iterator[str]:
         yield f"| `{protocol}` | " + " | ".join(shown) + " |"
 
 
-def _targets(results: Results) -> Iterator[str]:
+def _targets(results: Results, started: float) -> Iterator[str]:
     yield "## Targets"
     yield ""
     yield "| target | flat | model | met (flat) |"
@@ -397,8 +466,6 @@ def _targets(results: Results) -> Iterator[str]:
         ours = row["protocheck, flat"].seconds
         met = "yes" if ours is not None and (abc is None or ours <= share * abc) else "no"
         yield f"| repaired `{protocol}` {_size(sizes)}: at most {share:g} of ABC | {flat} | {model} | {met} |"
-    start = f"{sys.executable} -c 'import protocheck.check'"
-    started = [measure(start, ROOT, 60, None, {"PYTHONPATH": str(ROOT)}).seconds for _ in range(3)]
     behind: dict[bool, list[str]] = {False: [], True: []}
     for (protocol, broken), cells in results.items():
         for number, (size, row) in enumerate(cells.items()):
@@ -412,7 +479,7 @@ def _targets(results: Results) -> Iterator[str]:
         yield f"| {name} | behind at: {'; '.join(behind[broken]) or 'none'} | | {'no' if behind[broken] else 'yes'} |"
     yield ""
     yield (
-        f"Where we are behind. On small rungs: {statistics.median(started):.2f} s of every figure of ours are the "
+        f"Where we are behind. On small rungs: {started:.2f} s of every figure of ours are the "
         "start of the interpreter and the loading of Z3, before anything is read; Yosys and ABC start in a fraction "
         "of that, and what they then do takes milliseconds. On large broken rungs: IC3 finds *some* run early; nearly "
         "all of the time goes into showing that no shorter one exists. On broken `populate_locking` every thread must "

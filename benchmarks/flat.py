@@ -344,7 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (finding,) = check_system(built, engine=engine_named(given.engine), timeout=given.timeout)
     match finding.outcome:
         case Holds():
-            print(f"holds: {finding.outcome}")
+            print(f"holds: by {type(finding.outcome.by).__name__}")
             return 0
         case Violated():
             assert isinstance(finding.evidence, Evidence)

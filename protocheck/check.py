@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from protocheck.any_size import AnySize, Claims, Settings, prove_any_size
 from protocheck.counterexamples import others
 from protocheck.diagnostics import Diagnostic, Label, ModelError, Rule
 from protocheck.engines import auto, bmc, explore, forever, ic3, kinduction
@@ -67,16 +67,17 @@ from protocheck.ir.system import (
     Target,
     Wish,
 )
-from protocheck.lower import Instance, compile_system, instantiate
-from protocheck.lower.instance import show_param
 from protocheck.properties import lock_order
 from protocheck.properties.expectations import judge
 from protocheck.properties.families import BUILT_IN, LOCK_ORDER, claims, known_names, members, select
 from protocheck.run_findings import run_findings
 from protocheck.traces.invariant import told
 from protocheck.traces.replay import ReplayFailed, replay
-from protocheck.types.check import load
-from protocheck.types.tree import CheckedModule, Expectation
+
+if TYPE_CHECKING:  # what reads and compiles models is loaded with the first of them: a system that is given needs none
+    from protocheck.any_size import AnySize, Claims, Settings
+    from protocheck.lower import Instance
+    from protocheck.types.tree import CheckedModule, Expectation
 
 ENGINES = (auto.ENGINE, explore.ENGINE, bmc.ENGINE, ic3.ENGINE, kinduction.ENGINE)
 
@@ -150,6 +151,8 @@ def check_file(
     :class:`ModelError` carries every fault of the model or of the names given; :class:`ValueError` says that no such
     engine exists.
     """
+    from protocheck.types.check import load
+
     module = load(Path(path))
     names = scenario_names(module, scenarios)
     reports: list[ScenarioReport] = []
@@ -222,6 +225,9 @@ def check_scenario(
     several: int = 1,
 ) -> ScenarioReport:
     """Check one scenario (None: parameters as declared, all expected to hold); the rest as :func:`check_file`."""
+    from protocheck.any_size import prove_any_size
+    from protocheck.lower import compile_system, instantiate
+
     instance = instantiate(module, scenario, settings)
     system = compile_system(module, instance, also=tuple(properties))
     names = tuple(properties) or module.checks
@@ -306,7 +312,7 @@ def check_system(
         questions.settle(DeadlockTarget(), Unreachable(Structural(lock_order.DEADLOCK_FREE), order.any_size))
     for p in chosen:
         claim = proved.get(p.name)
-        if isinstance(claim, AnySize) and isinstance(p.target, Target | DeadlockTarget):
+        if claim is not None and not isinstance(claim, Refusal) and isinstance(p.target, Target | DeadlockTarget):
             questions.settle_any_size(p.target, claim)
     asked = [_asked(questions, p) for p in chosen]
     if order is not None and with_locks:
@@ -622,7 +628,7 @@ def _lock_finding(
     no_deadlock = free.by if isinstance(free, Unreachable) else None
     outcome = broken or lock_order.outcome(order, graph, verdicts, no_deadlock)
     if isinstance(outcome, Holds):
-        if isinstance(claim, AnySize) and graph.acyclic:
+        if claim is not None and not isinstance(claim, Refusal) and graph.acyclic:
             outcome = replace(outcome, any_size=claim.verdict.any_size)
         outcome = replace(outcome, fixed=_fixed(questions.system, outcome.any_size))
     proof = None
@@ -714,6 +720,8 @@ def _labels(system: System, finding: Finding) -> tuple[str, ...]:
 
 def _settings(module: CheckedModule, instance: Instance) -> tuple[tuple[str, str], ...]:
     """Parameters that differ from their declared defaults."""
+    from protocheck.lower.instance import show_param
+
     return tuple(
         (name, show_param(p, instance.params[name]))
         for name, p in module.params.items()

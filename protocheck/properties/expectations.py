@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from protocheck.findings import (
     Broken,
@@ -30,7 +31,9 @@ from protocheck.findings import (
     sentence,
 )
 from protocheck.properties.families import LOCK_ORDER, members
-from protocheck.types.tree import Expectation
+
+if TYPE_CHECKING:
+    from protocheck.types.tree import Expectation
 
 Labels = Callable[[Finding], Sequence[str]]
 """The labels at which the run of a finding ends (where its last step began, or where its threads are blocked)."""
