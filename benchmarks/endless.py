@@ -110,9 +110,9 @@ critical: d_step {{ taken[{first}] = 0; taken[{second}] = 0 }}"""
 
 
 PROTOCOLS = (
-    Protocol("ticket lock", _tickets, _tickets_spin, True, (2, 4, 5, 6, 7)),
+    Protocol("ticket lock", _tickets, _tickets_spin, True, (2, 3, 4, 5)),
     Protocol("test and set", _test_and_set, _test_and_set_spin, False, (2, 4, 6, 8)),
-    Protocol("philosophers, one left-handed", _forks, _forks_spin, False, (3, 5, 7, 8)),
+    Protocol("philosophers, one left-handed", _forks, _forks_spin, False, (3, 5, 6, 7)),
 )
 
 

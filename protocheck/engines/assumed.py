@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from protocheck.engines.fair import judge, run
+from protocheck.engines.fair import Spaces, judge, run
 from protocheck.engines.graph import Graph, graph
 from protocheck.engines.verdict import Budget, Choice, Reached, Run, Unreachable, Verdict
 from protocheck.ir.expr import FALSE
@@ -48,19 +48,22 @@ def examine(system: System, targets: Sequence[LiveTarget], budget: Budget) -> tu
 
 def _examined(made: Graph, target: LiveTarget, budget: Budget) -> Judged:
     fairness = made.system.fairness
-    verdict = judge(made, target, fairness, budget)
+    known: Spaces | None = {} if len(made.ends) <= EFFORT else None
+    verdict = judge(made, target, fairness, budget, known)
     if not isinstance(target, ProgressTarget):
         return Judged(verdict)
     match verdict:
         case Unreachable():
-            return Judged(verdict, tuple(f.name for f in needed(made, target, budget)))
+            return Judged(verdict, tuple(f.name for f in needed(made, target, budget, known)))
         case Reached(found) if made.complete:
-            return Judged(verdict, (), excluding(made, target, found, budget))
+            return Judged(verdict, (), excluding(made, target, found, budget, known))
         case _:
             return Judged(verdict)
 
 
-def needed(made: Graph, target: ProgressTarget, budget: Budget) -> tuple[Fairness, ...]:
+def needed(
+    made: Graph, target: ProgressTarget, budget: Budget, known: Spaces | None = None
+) -> tuple[Fairness, ...]:
     """A part of the fairness without which there would be a violation: none of it can be left out alone.
 
     Strong fairness is left out first, so that what remains is as weak as it can be.
@@ -71,18 +74,20 @@ def needed(made: Graph, target: ProgressTarget, budget: Budget) -> tuple[Fairnes
     strongest = sorted(kept, key=lambda f: f.kind is FairKind.WEAK)
     for fair in strongest:
         rest = [f for f in kept if f is not fair]
-        if isinstance(judge(made, target, rest, budget), Unreachable):
+        if isinstance(judge(made, target, rest, budget, known), Unreachable):
             kept = rest
     return tuple(kept)
 
 
-def excluding(made: Graph, target: ProgressTarget, found: Run, budget: Budget) -> str:
+def excluding(
+    made: Graph, target: ProgressTarget, found: Run, budget: Budget, known: Spaces | None = None
+) -> str:
     """The first assumption, from the weakest on, under which there is no violation at all; "" if none is found."""
     candidates = list(_candidates(made, found))
     if len(made.ends) * len(candidates) > EFFORT:
         return ""
     for fair in candidates:
-        if isinstance(judge(made, target, (*made.system.fairness, fair), budget), Unreachable):
+        if isinstance(judge(made, target, (*made.system.fairness, fair), budget, known), Unreachable):
             return fair.name
     return ""
 

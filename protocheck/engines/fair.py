@@ -10,11 +10,11 @@ that is cheap to find, and else one that goes from need to need.
 from __future__ import annotations
 
 from array import array
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import assert_never, cast
+from typing import TypeAlias, assert_never, cast
 
 from protocheck.engines.codegen import Layout, unroll
 from protocheck.engines.graph import Graph, graph
@@ -68,15 +68,18 @@ def run(system: System, targets: Sequence[LiveTarget], budget: Budget) -> tuple[
         return tuple(Unknown(Limit.SOLVER, TOO_DEEP) for _ in targets)
 
 
-def judge(made: Graph, target: LiveTarget, fairness: Sequence[Fairness], budget: Budget) -> Verdict:
+def judge(
+    made: Graph, target: LiveTarget, fairness: Sequence[Fairness], budget: Budget, known: Spaces | None = None
+) -> Verdict:
     """The verdict on ``target`` if runs are fair as ``fairness`` says, from a graph already built.
 
-    A graph that is not complete can still show a lasso; never that there is none.
+    A graph that is not complete can still show a lasso; never that there is none. ``known``, begun as an empty
+    dictionary, keeps what does not depend on ``fairness`` from one judgement of the same target to the next.
     """
     try:
         match target:
             case ProgressTarget():
-                found = _lasso(made, target, fairness, budget)
+                found = _lasso(made, target, fairness, budget, known)
             case RecoverableTarget():
                 found = _lost(made, target.goal, budget) if made.complete else None
             case _:
@@ -129,6 +132,34 @@ def _lost(made: Graph, goal: Expr, budget: Budget) -> Run | None:
 # What a fair run owes
 
 
+Sometimes: TypeAlias = "dict[int, tuple[tuple[Callable[[int], bool], int], ...]]"
+
+
+@dataclass(frozen=True)
+class Owed:
+    """What a loop must do again and again, whatever is fair: the lowest bits of its duties.
+
+    ``always`` is by label; ``sometimes`` has what is so in some states only.
+    """
+
+    bits: int
+    always: Sequence[int]
+    sometimes: Sometimes
+
+
+def owed(made: Graph, target: ProgressTarget, rigid: Sequence[int]) -> Owed:
+    """The steps of ``target.recurs`` for the values ``rigid`` of the parameters."""
+    always = [0] * len(made.labels.steps)
+    sometimes: Sometimes = {}
+    for k, steps in enumerate(target.recurs):
+        for label, cond in members(made, steps, target, rigid):
+            if cond == TRUE:
+                always[label] |= 1 << k
+            else:
+                sometimes[label] = (*sometimes.get(label, ()), (made.test(cond), 1 << k))
+    return Owed((1 << len(target.recurs)) - 1, always, sometimes)
+
+
 @dataclass(frozen=True)
 class Duties:
     """What a loop must do, one bit per duty.
@@ -146,18 +177,19 @@ class Duties:
     serves: Sequence[int]
     pulls: Sequence[int]
     rests: Callable[[int], int]  # of a packed state: the duties whose instance may rest there
-    sometimes: dict[int, tuple[tuple[Callable[[int], bool], int], ...]]
+    may_rest: int  # the duties whose instance may rest somewhere
+    sometimes: Sometimes
 
 
-def duties(made: Graph, target: ProgressTarget, rigid: Sequence[int], fairness: Sequence[Fairness]) -> Duties:
-    """The duties of a loop that violates ``target`` for the values ``rigid`` of its parameters."""
-    weak = strong = bound = owed = 0
-    serves, pulls = [0] * len(made.labels.steps), [0] * len(made.labels.steps)
+def duties(made: Graph, owes: Owed, fairness: Sequence[Fairness]) -> Duties:
+    """The duties of a loop that does what it ``owes`` and is fair as ``fairness`` says."""
+    weak = strong = bound = may_rest = 0
+    serves, pulls = list(owes.always), [0] * len(made.labels.steps)
     by_which: dict[int, list[int]] = {}
     for label, (which, _) in enumerate(made.labels.steps):
         by_which.setdefault(which, []).append(label)
     rests: list[tuple[Expr, int]] = []
-    bit = 1
+    bit = owes.bits + 1
     threads = {t.name: t for t in made.system.threads}
     for fair in fairness:
         for own, _ in made.made.instances(threads[fair.thread]):
@@ -181,17 +213,9 @@ def duties(made: Graph, target: ProgressTarget, rigid: Sequence[int], fairness: 
             rest = unroll(substitute(fair.rest, fixed))
             if not fair.trigger and rest != FALSE:
                 rests.append((rest, bit))
+                may_rest |= bit
             bit <<= 1
-    sometimes: dict[int, tuple[tuple[Callable[[int], bool], int], ...]] = {}
-    for steps in target.recurs:
-        owed |= bit
-        for label, cond in members(made, steps, target, rigid):
-            if cond == TRUE:
-                serves[label] |= bit
-            else:
-                sometimes[label] = (*sometimes.get(label, ()), (made.test(cond), bit))
-        bit <<= 1
-    return Duties(weak, strong, bound, owed, serves, pulls, _at_rest(made, rests), sometimes)
+    return Duties(weak, strong, bound, owes.bits, serves, pulls, _at_rest(made, rests), may_rest, owes.sometimes)
 
 
 def _at_rest(made: Graph, rests: Sequence[tuple[Expr, int]]) -> Callable[[int], int]:
@@ -248,37 +272,64 @@ def _first_of_its_kind(params: Sequence[Param], values: Sequence[int], alike: Se
 
 
 @dataclass
-class _Region:
+class _Core:
+    """States of which each can be reached from each: the labels of the steps between them, what these do of what is
+    owed in some states only, and which sets of steps are possible in them.
+    """
+
+    states: list[int]
+    labels: set[int]
+    sometimes: int
+    enabled: set[int]
+
+
+@dataclass
+class _Space:
     """The states in which a run can be after it was in a pending one, without having reached.
 
-    ``far[n]`` is the length of a shortest such run (-1: none), ``via[n]`` the edge by which it comes (-1: the pending
-    state itself). ``shut[e]``: not taken without reaching, or at all. ``closed`` begins the same; the search for fair
-    components also marks there what they must not take. ``zone[n]`` is the number of the piece that holds ``n``.
+    ``far[n]`` is the length of a shortest such run (negative: none), ``via[n]`` the edge by which it comes (-1: the
+    pending state itself). ``shut[e]``: not taken without reaching, or at all. ``cores`` are the strongly connected
+    components in which everything is done that is ``owed``; ``zone[n]`` is the number of the one that holds ``n``, -1
+    for none. ``single`` are the states to which no run comes back.
     """
 
     made: Graph
-    duties: Duties
+    owed: Owed
     far: array[int]
     via: array[int]
     shut: bytearray
-    closed: bytearray
-    can: dict[int, int] = field(default_factory=dict)
-    zone: list[int] = field(default_factory=list)
-    budget: Budget = field(default_factory=Budget)
+    zone: array[int] = field(default_factory=lambda: array("q"))
+    cores: list[_Core] = field(default_factory=list)
+    single: list[int] = field(default_factory=list)
+
+
+Spaces: TypeAlias = "dict[tuple[int, ...], _Space]"
+"""What is known for the values of the rigid parameters, whatever is fair."""
+
+
+class _Region:
+    """A space in which runs are fair.
+
+    ``closed`` begins as ``shut``; the search for fair components also marks there what they must not take. ``zone[n]``
+    is the number of the piece that holds ``n``.
+    """
+
+    def __init__(self, space: _Space, owes: Duties, budget: Budget) -> None:
+        self.made = space.made
+        self.space = space
+        self.duties = owes
+        self.far, self.via = space.far, space.via
+        self.closed = space.shut
+        self.zone = space.zone[:]
+        self.budget = budget
+        self.enabled = space.made.enabled
+        ours = owes.weak | owes.strong
+        self.able = [_union(owes.serves, labels) & ours for labels in space.made.possible]
 
     def can_step(self, n: int) -> int:
         """The duties whose instance can step in state ``n`` and may not rest."""
-        known = self.can.get(n)
-        if known is None:
-            made, serves = self.made, self.duties.serves
-            known = 0
-            for edge in range(made.offsets[n], made.offsets[n + 1]):
-                known |= serves[made.kinds[edge]]
-            known &= self.duties.weak | self.duties.strong
-            if known:
-                known &= ~self.duties.rests(made.states[n])
-            self.can[n] = known
-        return known
+        known = self.able[self.enabled[n]]
+        return known & ~self.duties.rests(self.made.states[n]) if known & self.duties.may_rest else known
 
     def served(self, n: int, edge: int) -> int:
         """The duties that ``edge`` out of ``n`` does."""
@@ -304,11 +355,18 @@ class _Region:
         return not self.duties.owed and not self.can_step(n)
 
 
-def _lasso(made: Graph, target: ProgressTarget, fairness: Sequence[Fairness], budget: Budget) -> Run | None:
+def _lasso(
+    made: Graph, target: ProgressTarget, fairness: Sequence[Fairness], budget: Budget, known: Spaces | None
+) -> Run | None:
     """A fair lasso of least stem over all rigid values, the shortest loop found for it; None if there is none."""
     best: Run | None = None
     for rigid in rigid_values(made.system, target, fairness):
-        found = _lasso_for(made, target, rigid, fairness, budget)
+        space = known.get(rigid) if known is not None else None
+        if space is None:
+            space = _space(made, target, rigid, budget)
+            if known is not None:
+                known[rigid] = space
+        found = _lasso_for(space, rigid, fairness, budget)
         if found is not None and (best is None or _size(found) < _size(best)):
             best = found
     return best
@@ -319,11 +377,11 @@ def _size(found: Run) -> tuple[int, int]:
     return stem, len(found.moves) - stem
 
 
-def _lasso_for(
-    made: Graph, target: ProgressTarget, rigid: tuple[int, ...], fairness: Sequence[Fairness], budget: Budget
-) -> Run | None:
-    owes = duties(made, target, rigid, fairness)
-    region = _region(made, target, rigid, owes, budget)
+def _lasso_for(space: _Space, rigid: tuple[int, ...], fairness: Sequence[Fairness], budget: Budget) -> Run | None:
+    made = space.made
+    if not space.cores and space.owed.bits:
+        return None
+    region = _Region(space, duties(made, space.owed, fairness), budget)
     fair = _fair_states(region)
     if not fair:
         return None
@@ -346,155 +404,229 @@ def _lasso_for(
     return Run(begun, tuple(made.choice(e) for e in (*stem, *loop)), None, len(stem), rigid)
 
 
-def _region(
-    made: Graph, target: ProgressTarget, rigid: tuple[int, ...], owes: Duties, budget: Budget
-) -> _Region:
+def _space(made: Graph, target: ProgressTarget, rigid: tuple[int, ...], budget: Budget) -> _Space:
     fixed: dict[str, Expr] = {p.name: Lit(v) for p, v in zip(target.params, rigid, strict=True)}
     where, pending, reached = (unroll(substitute(e, fixed)) for e in (target.where, target.pending, target.reached))
-    region = _Region(
-        made,
-        owes,
-        array("l", [-1]) * made.size,
-        array("q", [-1]) * made.size,
-        bytearray(len(made.ends)),
-        bytearray(),
-        budget=budget,
+    size, states, offsets, ends, kinds, depths = (
+        made.size, made.states, made.offsets, made.ends, made.kinds, made.depths
     )
-    asks = made.test(where), made.test(pending)
+    far, via, shut = array("l", [-1]) * size, array("q", [-1]) * size, bytearray(len(ends))
+    space = _Space(made, owed(made, target, rigid), far, via, shut)
+    asks = [made.test(e) for e in (where, pending) if e != TRUE]
     away = made.test(not_(reached))
     reaching: dict[int, Expr] = dict(members(made, target.reaching, target, rigid))
     tests = {label: made.test(cond) for label, cond in reaching.items()}
-    far, shut = region.far, region.shut
     layer: list[int] = []
     depth = fresh = 0
-    while layer or fresh < made.size:
-        if not layer and fresh < made.size:
-            depth = max(depth, made.depths[fresh])
-        while fresh < made.size and made.depths[fresh] <= depth:
+    while layer or fresh < size:
+        if not layer and fresh < size:
+            depth = max(depth, depths[fresh])
+        while fresh < size and depths[fresh] <= depth:
             if fresh % PACE == 0 and budget.expired():
                 raise ExpiredError
-            s = made.states[fresh]
+            s = states[fresh]
             if far[fresh] == -1 and all(ask(s) for ask in asks) and away(s):
-                far[fresh] = made.depths[fresh]
+                far[fresh] = depths[fresh]
                 layer.append(fresh)
             fresh += 1
         following: list[int] = []
         for count, n in enumerate(layer):
             if count % PACE == 0 and budget.expired():
                 raise ExpiredError
-            for edge in range(made.offsets[n], made.offsets[n + 1]):
-                there = made.ends[edge]
-                test = tests.get(made.kinds[edge]) if tests else None
-                if there < 0 or there >= made.size or (test is not None and test(made.states[n])):
+            for edge in range(offsets[n], offsets[n + 1]):
+                there = ends[edge]
+                if there < 0 or there >= size or (kinds[edge] in tests and tests[kinds[edge]](states[n])):
                     shut[edge] = 1
-                elif far[there] == -1:
-                    if away(made.states[there]):
+                    continue
+                known = far[there]
+                if known == -1:
+                    if away(states[there]):
                         far[there] = depth + 1
-                        region.via[there] = edge
+                        via[there] = edge
                         following.append(there)
-                    else:
-                        shut[edge] = 1
+                        continue
+                    far[there] = known = -2  # one that has reached
+                if known == -2:
+                    shut[edge] = 1
         layer = following
         depth += 1
-    region.closed = bytearray(shut)
-    return region
+    _find_cores(space, budget)
+    return space
+
+
+def _find_cores(space: _Space, budget: Budget) -> None:
+    whole = [n for n, distance in enumerate(space.far) if distance >= 0]
+    space.zone = zone = array("q", [-1]) * space.made.size
+    for n in whole:
+        zone[n] = 0
+    owes = space.owed
+    pieces, space.single = _components(space.made, zone, space.shut, whole, budget)
+    for n in whole:
+        zone[n] = -1
+    for piece in pieces:
+        number = len(space.cores) + 1
+        for n in piece:
+            zone[n] = number
+        core = _core(space.made, zone, space.shut, piece, owes.sometimes)
+        if owes.bits & ~(_union(owes.always, core.labels) | core.sometimes):
+            for n in piece:
+                zone[n] = -1
+        else:
+            space.cores.append(core)
+
+
+def _core(
+    made: Graph, zone: array[int], closed: bytearray, piece: list[int], sometimes: Sometimes
+) -> _Core:
+    """What is known of ``piece``, all of whose states have one number in ``zone`` that no other state has."""
+    offsets, ends, kinds, enabled = made.offsets, made.ends, made.kinds, made.enabled
+    mine = zone[piece[0]]
+    labels: set[int] = set()
+    bits = 0
+    for n in piece:
+        for edge in range(offsets[n], offsets[n + 1]):
+            if not closed[edge] and zone[ends[edge]] == mine:
+                label = kinds[edge]
+                labels.add(label)
+                if label in sometimes:
+                    for cond, bit in sometimes[label]:
+                        if not bits & bit and cond(made.states[n]):
+                            bits |= bit
+    return _Core(piece, labels, bits, {enabled[n] for n in piece})
+
+
+def _union(masks: Sequence[int], which: Iterable[int]) -> int:
+    bits = 0
+    for k in which:
+        bits |= masks[k]
+    return bits
 
 
 def _fair_states(region: _Region) -> list[int]:
     """All states of the region that are on a fair loop; ``zone`` then tells the components apart."""
-    made, owes = region.made, region.duties
-    region.zone = [-1] * made.size
-    whole = [n for n in range(made.size) if region.far[n] >= 0]
-    for n in whole:
-        region.zone[n] = 0
-    used = 1
+    made, owes, space = region.made, region.duties, region.space
     fair: list[int] = []
-    todo = [whole]
+
+    def rest_in(states: Iterable[int]) -> None:
+        """Keep those in which a fair run may stand still."""
+        if not owes.owed:
+            still = [not mask & ~owes.may_rest for mask in region.able]
+            fair.extend(n for n in states if still[region.enabled[n]] and region.still(n))
+
+    rest_in(space.single)
+    used = len(space.cores) + 1
+    todo = list(space.cores)
     while todo:
-        for piece in _components(region, todo.pop()):
-            for n in piece:
-                region.zone[n] = used
-            used += 1
-            served = pulled = some = 0
-            every = -1
-            moving = False
+        core = todo.pop()
+        piece = core.states
+        served = _union(owes.serves, core.labels) | core.sometimes
+        pulled = _union(owes.pulls, core.labels)
+        some = _union(region.able, core.enabled)
+        every = -1
+        if some & owes.may_rest:
+            some = 0
             for n in piece:
                 can = region.can_step(n)
                 every &= can
                 some |= can
-                for edge, _ in region.inner(n):
-                    moving = True
-                    served |= region.served(n, edge)
-                    pulled |= owes.pulls[made.kinds[edge]]
-            if not moving:
-                if region.still(piece[0]):
-                    fair.append(piece[0])
-                continue
-            if (owes.weak & every | owes.owed) & ~served:
-                continue
-            starved, unanswered = owes.strong & some & ~served, owes.bound & pulled & ~served
-            if not starved and not unanswered:
-                fair += piece
-                continue
-            if unanswered:
-                for n in piece:
-                    for edge, _ in list(region.inner(n)):
-                        if owes.pulls[made.kinds[edge]] & unanswered:
-                            region.closed[edge] = 1
-            rest = [n for n in piece if not region.can_step(n) & starved]
+        else:
+            for k in core.enabled:
+                every &= region.able[k]
+        if (owes.weak & every | owes.owed) & ~served:
+            continue
+        starved, unanswered = owes.strong & some & ~served, owes.bound & pulled & ~served
+        if not starved and not unanswered:
+            fair += piece
+            continue
+        if unanswered:
+            if region.closed is space.shut:
+                region.closed = bytearray(space.shut)
             for n in piece:
-                if region.can_step(n) & starved:
-                    region.zone[n] = -1
-            if rest:
-                todo.append(rest)
+                for edge, _ in list(region.inner(n)):
+                    if owes.pulls[made.kinds[edge]] & unanswered:
+                        region.closed[edge] = 1
+        rest = [n for n in piece if not region.can_step(n) & starved]
+        for n in piece:
+            if region.can_step(n) & starved:
+                region.zone[n] = -1
+        pieces, single = _components(made, region.zone, region.closed, rest, region.budget)
+        rest_in(single)
+        for part in pieces:
+            for n in part:
+                region.zone[n] = used
+            used += 1
+            todo.append(_core(made, region.zone, region.closed, part, owes.sometimes))
     return fair
 
 
-def _components(region: _Region, piece: Sequence[int]) -> list[list[int]]:
-    """The strongly connected components of ``piece`` (Tarjan's algorithm, with a stack of its own)."""
-    made, zone, closed = region.made, region.zone, region.closed
+def _components(
+    made: Graph, zone: array[int], closed: bytearray, piece: Sequence[int], budget: Budget
+) -> tuple[list[list[int]], list[int]]:
+    """The strongly connected components of ``piece``, and apart the states to which no way leads back.
+
+    ``piece`` are states with one number in ``zone``. Tarjan's algorithm with a stack of its own; a component that is
+    complete gets a number larger than all, so that nobody looks back at it.
+    """
     offsets, ends = made.offsets, made.ends
-    number: dict[int, int] = {}
-    low: dict[int, int] = {}
+    number = [0] * made.size if len(piece) * 8 > made.size else defaultdict[int, int](int)
+    done = made.size + 1
+    counted = 0
     open_: list[int] = []
-    waiting: set[int] = set()
     found: list[list[int]] = []
+    single: list[int] = []
     for root in piece:
-        if root in number:
+        if number[root]:
             continue
         mine = zone[root]
-        number[root] = low[root] = len(number)
+        counted += 1
+        number[root] = counted
         open_.append(root)
-        waiting.add(root)
-        path = [(root, offsets[root])]
-        while path:
-            here, edge = path.pop()
-            stop = offsets[here + 1]
-            while edge < stop:
-                there = ends[edge]
-                if not closed[edge] and zone[there] == mine:
-                    if there not in number:
-                        path.append((here, edge))
-                        if len(number) % PACE == 0 and region.budget.expired():
-                            raise ExpiredError
-                        number[there] = low[there] = len(number)
-                        open_.append(there)
-                        waiting.add(there)
-                        here, edge, stop = there, offsets[there], offsets[there + 1]
-                        continue
-                    if there in waiting and low[there] < low[here]:
-                        low[here] = low[there]
+        here, edge, stop = root, offsets[root], offsets[root + 1]
+        first = low = counted
+        moving = False
+        path: list[tuple[int, int, int, int, bool]] = []
+        while True:
+            if edge < stop:
+                if not closed[edge]:
+                    there = ends[edge]
+                    if zone[there] == mine:
+                        other = number[there]
+                        if not other:
+                            path.append((here, edge + 1, first, low, moving))
+                            counted += 1
+                            if counted % PACE == 0 and budget.expired():
+                                raise ExpiredError
+                            number[there] = first = low = counted
+                            open_.append(there)
+                            here, edge, stop = there, offsets[there], offsets[there + 1]
+                            moving = False
+                            continue
+                        if other < low:
+                            low = other
+                        elif there == here:
+                            moving = True
                 edge += 1
-            if low[here] == number[here]:
-                component: list[int] = []
-                while True:
-                    last = open_.pop()
-                    waiting.discard(last)
-                    component.append(last)
-                    if last == here:
-                        break
-                found.append(component)
-    return found
+                continue
+            if low == first:
+                last = open_.pop()
+                number[last] = done
+                if last == here and not moving:
+                    single.append(last)
+                else:
+                    component = [last]
+                    while last != here:
+                        last = open_.pop()
+                        number[last] = done
+                        component.append(last)
+                    found.append(component)
+            if not path:
+                break
+            inner = low
+            here, edge, first, low, moving = path.pop()
+            stop = offsets[here + 1]
+            if inner < low:
+                low = inner
+    return found, single
 
 
 # --------------------------------------------------------------------------------------------------------------------

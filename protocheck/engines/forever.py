@@ -14,7 +14,7 @@ from protocheck.ir.system import LiveTarget, ProgressTarget, System
 FAIR = "fair cycles"
 """The name of the search for fair loops on the graph of all states."""
 
-STATES = 1_000_000
+STATES = 2_000_000
 """Up to so many states the graph is searched first: counting rounds seldom succeeds where it does not end soon."""
 
 ROUNDS = "counted rounds"

@@ -10,6 +10,8 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
 from typing import cast
 
 from protocheck.engines.codegen import Generator, State, Step
@@ -65,6 +67,25 @@ class Graph:
     def depth(self) -> int:
         """The distance of the deepest state."""
         return max(self.depths, default=0)
+
+    @cached_property
+    def enabled(self) -> array[int]:
+        """For each expanded state the number of what is possible there; :attr:`possible` says which labels that is."""
+        return self._enabled[0]
+
+    @cached_property
+    def possible(self) -> list[tuple[int, ...]]:
+        """The sets of labels that are possible together in some state."""
+        return self._enabled[1]
+
+    @cached_property
+    def _enabled(self) -> tuple[array[int], list[tuple[int, ...]]]:
+        kinds, offsets = self.kinds, self.offsets
+        numbers: dict[bytes, int] = {}
+        found = array("l")
+        for first, last in pairwise(offsets):
+            found.append(numbers.setdefault(kinds[first:last].tobytes(), len(numbers)))
+        return found, [tuple(dict.fromkeys(array("l", text))) for text in numbers]
 
     def source(self, edge: int) -> int:
         """The state from which ``edge`` leads."""
