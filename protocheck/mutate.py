@@ -284,7 +284,7 @@ def _here(s: t.Statement) -> Iterator[Change]:
     match s:
         case t.Block(body):
             for k, (a, b) in enumerate(pairwise(body)):
-                if not isinstance(a, STAYS) and not isinstance(b, STAYS) and a != b:
+                if not isinstance(a, STAYS) and not isinstance(b, STAYS) and a != b and not _chosen_for(a, b):
                     yield "swap two statements", "with the next", a, replace(s, body=(*body[:k], b, a, *body[k + 2 :]))
             for lock in dict.fromkeys(x.lock.lock for x in body if isinstance(x, t.Acquire)):
                 rest = _without(s, lock)
@@ -318,6 +318,18 @@ def _here(s: t.Statement) -> Iterator[Change]:
                 yield "drop a branch", which, s, replace(s, branches=left) if left[1:] else _labelled(left[0], s)
         case _:
             pass
+
+
+def _chosen_for(a: t.Statement, b: t.Statement) -> bool:
+    """Whether ``a`` chooses what ``b`` speaks of: a use cannot stand before the declaration."""
+    if not isinstance(a, t.Choose):
+        return False
+    return any(
+        isinstance(part, t.LocalRef) and part.local == a.local
+        for s in statements(b)
+        for e in expressions(s)
+        for part in everything(e)
+    )
 
 
 def _without(s: t.Block, lock: str) -> t.Block:

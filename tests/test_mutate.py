@@ -117,6 +117,14 @@ def test_the_code_of_a_chosen_variant_is_changed_and_no_other() -> None:
     assert homes == {"office.sell", "office.close", "brief\0office.idle"}
 
 
+def test_what_is_chosen_stays_before_its_use() -> None:
+    """Two choices may change places; a choice and what uses it may not."""
+    pick = "thread pick { choose a : clerk; choose b : clerk; told = a == b; }"
+    text = MODEL.replace("thread idle {", f"{pick}\nthread idle {{")
+    found = [m.span.text for m in mutants(load(text), ("careful",)) if m.home == "office.pick"]
+    assert found == ["choose a : clerk;"]
+
+
 def test_a_mutant_is_tried_where_its_code_runs() -> None:
     """The body of a variant has no part in a scenario without it."""
     text = MODEL.replace(
