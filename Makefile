@@ -13,7 +13,7 @@ help:
 	@echo "make test      lint, types, all tests"
 	@echo "make results   write results/ anew (a table, and one run per expected violation)"
 	@echo "make accept    rewrite the expected outputs of the tests, to be read in the diff"
-	@echo "make bench     speed beside what is promised and beside other checkers; writes results/benchmarks.md"
+	@echo "make bench     speed beside what is promised and beside other checkers, then faults planted in all models"
 	@echo "make fuzz      random models and random text, with a fresh seed"
 	@echo "make clean     remove what the other tasks made"
 
@@ -48,6 +48,7 @@ accept: $(VENV)/.developed
 bench: $(VENV)/.developed
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.endless
+	$(BIN)/python -m benchmarks.mutation
 
 fuzz: $(VENV)/.developed
 	PROTOCHECK_FUZZ=1 $(BIN)/python -m pytest

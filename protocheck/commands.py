@@ -218,7 +218,8 @@ def _add_mutate(commands: Subparsers) -> None:
         help="plant faults in a model, and tell which of them no property notices",
         description="Plant one fault after the other (drop a lock or a guard, swap two statements, split an atomic "
         "block, forget a release, drop a branch) and check each mutant against what the scenarios expect.",
-        epilog="exit codes: 0 every mutant is noticed, 1 some survive, 3 some are undecided and none survives",
+        epilog="exit codes: 0 every mutant is noticed, 1 some survive, 3 some are undecided and none survives, "
+        "70 protocheck failed on some",
         allow_abbrev=False,
     )
     mutate.add_argument("model", metavar="MODEL", help="the model file")
@@ -239,6 +240,8 @@ def _mutate(options: argparse.Namespace, style: Style) -> int:
     module = load(model.path, model.shown)
     found = mutate(module, options.scenario, timeout=SECONDS if timeout is None else timeout, jobs=jobs)
     print(render_json(found) if options.format == "json" else render(found, style), end="")
+    if found.count(Fate.BROKEN):
+        return OUR_FAULT
     if found.count(Fate.SURVIVED):
         return DIFFERS
     return LIMIT if found.count(Fate.OPEN) else OK

@@ -15,12 +15,14 @@ from itertools import pairwise
 
 from protocheck.check import check_scenario, scenario_names
 from protocheck.diagnostics import ModelError
+from protocheck.engines.alike import alike
 from protocheck.findings import Broken, ScenarioReport, interrupted
 from protocheck.jobs import Died, Done, Failed, Interrupted, run_all
-from protocheck.lower import instantiate
+from protocheck.lower import compile_system, instantiate
 from protocheck.lower.flow import mentions
 from protocheck.source import Span
 from protocheck.types import tree as t
+from protocheck.types.flow import flow_faults
 from protocheck.types.graph import expressions
 from protocheck.types.walk import blocks, call_of, everything, rhs_of, statements
 
@@ -33,8 +35,10 @@ class Fate(Enum):
 
     NOTICED = "noticed"
     SURVIVED = "survived"
+    SAME = "equivalent"  # it survives, and nobody who sees only the states can tell it from the model
     OPEN = "undecided"
-    REFUSED = "no model"  # what is left cannot be compiled, so nobody could have written it
+    REFUSED = "no model"  # a static rule refuses it, so nobody could have written it
+    BROKEN = "our fault"  # protocheck failed, or its evidence did not stand up
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Mutant:
     span: Span
     touches: tuple[str, ...]  # states that the statement reads or writes
     body: t.Block
+    scenarios: tuple[str | None, ...] = ()  # those that run this code
 
 
 @dataclass(frozen=True)
@@ -84,24 +89,30 @@ def mutate(
 ) -> Mutation:
     """Check every mutant of ``module`` in ``scenario``, or in those that expect no violation (all, if each does).
 
-    A mutant is checked in one scenario after the other until one notices it. ``timeout`` is in seconds and for one
-    mutant in one scenario. :class:`ModelError` for an unknown scenario; Ctrl-C ends it with KeyboardInterrupt.
+    A mutant is checked in one scenario after the other of those that run its code, until one notices it. ``timeout``
+    is in seconds and for one mutant in one scenario. :class:`ModelError` for an unknown scenario; Ctrl-C ends it with
+    KeyboardInterrupt.
     """
     names = scenario_names(module, (scenario,) if scenario is not None else ())
     calm = tuple(n for n in names if n is None or not _expects_violation(module.scenarios[n]))
     names = names if scenario is not None else (calm or names)
     found = list(mutants(module, names))
-    work = [partial(_try, module, names, m, timeout) for m in found]
+    work = [partial(_try, module, m, timeout) for m in found]
     known = _spoken_of(module)
     tried: list[Tried] = []
     for mutant, answer in zip(found, run_all(work, jobs, tell), strict=True):
         match answer:
             case Done(value):
                 done = value
-            case Failed(kind, message, _):
-                done = Tried(mutant, Fate.REFUSED, why=f"{kind}: {message}")
-            case Died():
-                done = Tried(mutant, Fate.OPEN, why="the process was killed")
+            case Failed("MemoryError"):
+                done = Tried(mutant, Fate.OPEN, why="out of memory")
+            case Failed(kind, message, where):
+                done = Tried(mutant, Fate.BROKEN, why=f"{kind}: {message}, at {where}")
+            case Died(9, _):
+                done = Tried(mutant, Fate.OPEN, why="the process was killed, most likely for want of memory")
+            case Died(number, code):
+                how = f"signal {number}" if number else f"exit code {code}"
+                done = Tried(mutant, Fate.BROKEN, why=f"the process ended by {how}")
             case Interrupted():
                 raise KeyboardInterrupt
         if done.fate is Fate.SURVIVED:
@@ -113,14 +124,17 @@ def mutate(
 def mutants(module: t.CheckedModule, scenarios: Sequence[str | None]) -> Iterator[Mutant]:
     """Every change of code that runs in one of ``scenarios``, in the order of the source."""
     bodies: dict[str, t.Block] = {}
+    runs: dict[str, list[str | None]] = {}
     for name in scenarios:
-        bodies.update({k: b for k, b in _running(module, name).items() if k not in bodies})
+        for home, body in _running(module, name).items():
+            bodies.setdefault(home, body)
+            runs.setdefault(home, []).append(name)
     touched = {name: _touched(body) for name, body in bodies.items()}
     found: list[Mutant] = []
     for home, body in bodies.items():
         for kind, what, at, changed in _changes(body):
             states = dict.fromkeys(_states(at, touched))
-            found.append(Mutant(kind, what, home, at.span, tuple(states), _as_block(changed)))
+            found.append(Mutant(kind, what, home, at.span, tuple(states), _as_block(changed), tuple(runs[home])))
     yield from sorted(found, key=lambda m: (m.span.file.path, m.span.start, m.span.end, m.kind, m.what))
 
 
@@ -130,14 +144,16 @@ def mutants(module: t.CheckedModule, scenarios: Sequence[str | None]) -> Iterato
 
 def _try(
     module: t.CheckedModule,
-    scenarios: Sequence[str | None],
     mutant: Mutant,
     timeout: float,
     tell: Callable[[str], None],
 ) -> Tried:
     changed = _with_body(module, mutant)
+    faults = flow_faults(changed)
+    if faults:
+        return Tried(mutant, Fate.REFUSED, why="; ".join(d.headline for d in faults))
     waiting = ""
-    for name in scenarios:
+    for name in mutant.scenarios:
         tell(f"{mutant.kind} at line {mutant.span.line}, scenario {name or 'default'}")
         try:
             report = check_scenario(changed, name, timeout=timeout)
@@ -145,18 +161,27 @@ def _try(
             return Tried(mutant, Fate.REFUSED, why="; ".join(d.headline for d in fault.diagnostics))
         if interrupted(report):
             raise KeyboardInterrupt
+        broken = next((f for f in report.findings if isinstance(f.outcome, Broken)), None)
+        if broken is not None and isinstance(broken.outcome, Broken):
+            return Tried(mutant, Fate.BROKEN, why=f"{report.name}/{broken.name}: {broken.outcome.detail}")
         by, late = _noticed(report)
         if by:
             return Tried(mutant, Fate.NOTICED, by)
         waiting = waiting or late
-    return Tried(mutant, Fate.OPEN, why=waiting) if waiting else Tried(mutant, Fate.SURVIVED)
+    if waiting:
+        return Tried(mutant, Fate.OPEN, why=waiting)
+    same = all(_alike(module, changed, name) for name in mutant.scenarios)
+    return Tried(mutant, Fate.SAME if same else Fate.SURVIVED)
+
+
+def _alike(module: t.CheckedModule, changed: t.CheckedModule, scenario: str | None) -> bool:
+    """Whether ``changed`` is known to take the states of the model through the same changes."""
+    before, after = (compile_system(m, instantiate(m, scenario)) for m in (module, changed))
+    return alike(before, after, module.states) is True
 
 
 def _noticed(report: ScenarioReport) -> tuple[tuple[str, ...], str]:
     """Which verdicts are not as expected; and one that a limit left open."""
-    broken = next((f.name for f in report.findings if isinstance(f.outcome, Broken)), None)
-    if broken is not None:
-        return (), f"{broken}: the evidence did not stand up"
     by = [f"{report.name}/{f.name}" for f in report.findings if not f.as_expected and not f.open]
     by += [f"{report.name}/{m.expected}" for m in report.mismatches if not m.open]
     late = [f.name for f in report.findings if not f.as_expected and f.open]
@@ -259,7 +284,7 @@ def _here(s: t.Statement) -> Iterator[Change]:
     match s:
         case t.Block(body):
             for k, (a, b) in enumerate(pairwise(body)):
-                if not isinstance(a, STAYS) and not isinstance(b, STAYS) and a != b:
+                if not isinstance(a, STAYS) and not isinstance(b, STAYS) and a != b and not _chosen_for(a, b):
                     yield "swap two statements", "with the next", a, replace(s, body=(*body[:k], b, a, *body[k + 2 :]))
             for lock in dict.fromkeys(x.lock.lock for x in body if isinstance(x, t.Acquire)):
                 rest = _without(s, lock)
@@ -293,6 +318,18 @@ def _here(s: t.Statement) -> Iterator[Change]:
                 yield "drop a branch", which, s, replace(s, branches=left) if left[1:] else _labelled(left[0], s)
         case _:
             pass
+
+
+def _chosen_for(a: t.Statement, b: t.Statement) -> bool:
+    """Whether ``a`` chooses what ``b`` speaks of: a use cannot stand before the declaration."""
+    if not isinstance(a, t.Choose):
+        return False
+    return any(
+        isinstance(part, t.LocalRef) and part.local == a.local
+        for s in statements(b)
+        for e in expressions(s)
+        for part in everything(e)
+    )
 
 
 def _without(s: t.Block, lock: str) -> t.Block:

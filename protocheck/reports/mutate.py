@@ -16,12 +16,14 @@ def render(found: Mutation, style: Style) -> str:
     head = f"{found.file}, {where}: {plural(len(found.tried), 'mutant')}"
     lines = [style.paint(printable(head), Paint.BOLD), ""]
     kinds = list(dict.fromkeys(x.mutant.kind for x in found.tried))
-    rows = [[kind, *(_count(found, kind, fate) for fate in Fate)] for kind in kinds]
+    fates = [fate for fate in Fate if fate is not Fate.BROKEN or found.count(fate)]
+    rows = [[kind, *(_count(found, kind, fate) for fate in fates)] for kind in kinds]
     if rows:
-        lines += _table(rows, ["mutants", *(fate.value for fate in Fate)])
+        lines += _table(rows, ["mutants", *(fate.value for fate in fates)])
     for fate, title in (
         (Fate.SURVIVED, "survived: no expectation notices"),
         (Fate.OPEN, "undecided: a limit was hit"),
+        (Fate.BROKEN, "faults in protocheck itself, not in the model: please report them"),
     ):
         some = [x for x in found.tried if x.fate is fate]
         if some:

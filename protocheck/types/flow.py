@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
-from protocheck.diagnostics import Label
+from protocheck.diagnostics import Diagnostic, Label, Severity
 from protocheck.ir.system import LockKind
 from protocheck.source import Span
 from protocheck.types import rules
 from protocheck.types import tree as t
 from protocheck.types import types as ty
 from protocheck.types.contention import ANY, Access, Contention, Form, HeldForm, contention, form_of
+from protocheck.types.report import Report
 from protocheck.types.scope import World
 from protocheck.types.walk import children, everything, statements
 
@@ -96,6 +97,13 @@ def check_flow(world: World, module: t.CheckedModule) -> None:
         for variant in module.variants:
             if variant.target == name and isinstance(variant.replacement, t.ThreadDecl):
                 walker.thread(variant.replacement)
+
+
+def flow_faults(module: t.CheckedModule) -> tuple[Diagnostic, ...]:
+    """The errors that :func:`check_flow` finds in a module that was changed after it had been checked."""
+    report = Report()
+    check_flow(World(report), module)
+    return tuple(d for d in report.sorted(module.file.path) if d.rule.severity is Severity.ERROR)
 
 
 class _Walker:
@@ -526,7 +534,8 @@ class _Walker:
     def not_held(self, lock: t.LockRef, span: Span, f: _Frame, verb: str) -> None:
         if self.quiet or self.blurred(span, f):
             return
-        why = [self.world.declared(self.world.locks[lock.lock])]
+        span_of = self.module.locks[lock.lock].span
+        why = [Label(span_of, f"`{span_of.text or lock.lock}` is declared here")]
         if f.calls:
             why.append(Label(f.calls[-1], "called from here"))
         self.world.report.add(
