@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from protocheck.any_size import AnySize, Claims, Settings, prove_any_size
-from protocheck.counterexamples import others
+from protocheck.counterexamples import explained, others
 from protocheck.diagnostics import Diagnostic, Label, ModelError, Rule
 from protocheck.engines import auto, bmc, explore, forever, ic3, kinduction
 from protocheck.engines.auto import SECONDS, Answered
@@ -138,6 +138,7 @@ def check_file(
     why: bool = False,
     certificates: bool = False,
     several: int = 1,
+    explain: bool = False,
 ) -> Report:
     """Check the model in ``path`` and say what was found.
 
@@ -146,7 +147,8 @@ def check_file(
     ``timeout`` the seconds per scenario (120 by default). ``any_size`` (with auto and without a bound) tries for each
     claim whether it holds for any number of members, for 3 seconds or as many as it says. ``why`` wants an invariant
     for each claim that holds, as small as it gets and in sentences; ``certificates`` wants one that can be exported.
-    ``several`` wants up to so many runs behind each violation, no two alike.
+    ``several`` wants up to so many runs behind each violation, no two alike; ``explain`` the step after which it is
+    inevitable.
     :class:`ModelError` carries every fault of the model or of the names given; :class:`ValueError` says that no such
     engine exists.
     """
@@ -168,6 +170,7 @@ def check_file(
                 why=why,
                 certificates=certificates,
                 several=several,
+                explain=explain,
             )
         )
     return assemble(module, reports, properties)
@@ -220,6 +223,7 @@ def check_scenario(
     why: bool = False,
     certificates: bool = False,
     several: int = 1,
+    explain: bool = False,
 ) -> ScenarioReport:
     """Check one scenario (None: parameters as declared, all expected to hold); the rest as :func:`check_file`."""
     instance = instantiate(module, scenario, settings)
@@ -245,10 +249,12 @@ def check_scenario(
         return _labels(system, finding)
 
     judged, mismatches = judge(findings, expectations, labels, bool(names))
+    deadline = time.monotonic() + (SECONDS if timeout is None else timeout)
+    more = Budget(bound, deadline, progress=progress or (lambda _: None))
+    if explain:
+        judged = tuple(explained(system, f, more) for f in judged)
     if several > 1:
-        deadline = time.monotonic() + (SECONDS if timeout is None else timeout)
-        budget = Budget(bound, deadline, progress=progress or (lambda _: None))
-        judged = tuple(replace(f, others=others(system, f, several, budget)) for f in judged)
+        judged = tuple(replace(f, others=others(system, f, several, more)) for f in judged)
     graph = next((f.lock_graph for f in judged if f.lock_graph is not None), None)
     return ScenarioReport(
         scenario or DEFAULT_SCENARIO,

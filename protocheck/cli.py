@@ -311,6 +311,7 @@ class _Request:
     why: bool
     certificates: bool
     several: int
+    explain: bool
 
 
 def _request(options: argparse.Namespace) -> _Request:
@@ -338,6 +339,7 @@ def _request(options: argparse.Namespace) -> _Request:
         options.why,
         options.certificates is not None,
         _number(options.several, "--all", 1, "the number of counterexamples is 1 or more") or 1,
+        options.full or options.format in (JSON, "html"),
     )
 
 
@@ -628,6 +630,7 @@ def _one(unit: _Unit, request: _Request, stop: threading.Event, tell: Callable[[
                     why=request.why,
                     certificates=request.certificates,
                     several=request.several,
+                    explain=request.explain,
                 )
             )
             if _interrupted(reports[-1]):

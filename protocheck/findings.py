@@ -264,6 +264,7 @@ class Evidence:
     run: Run
     target: AnyTarget
     replayed: Replayed = field(repr=False, compare=False)
+    inevitable: int | None = field(default=None, compare=False)  # after so many steps the end cannot be avoided
 
 
 @dataclass(frozen=True)

@@ -212,10 +212,10 @@ def _best(options: Sequence[Option], told: Step) -> Option | None:
 
 
 def _deed(told: Step, lines: bool) -> Step:
-    """``told`` without its number, and without lines, which other changes to a model move."""
+    """``told`` without its number and its causes, and without lines, which other changes to a model move."""
     changes = told.changes if lines else tuple(c for c in told.changes if c.kind.value != "pc")
     failures = tuple(replace(f, places=()) for f in told.failures)
-    return replace(told, number=0, switch=False, places=(), changes=changes, failures=failures, sees=())
+    return replace(told, number=0, switch=False, places=(), changes=changes, failures=failures, sees=(), causes=())
 
 
 def _anywhere(system: System, last: Choice | None) -> Target:

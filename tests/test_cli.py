@@ -336,6 +336,7 @@ def test_options_reach_the_checker(checker: Checker, model: str) -> None:
             "why": False,
             "certificates": False,
             "several": 1,
+            "explain": False,
         },
     )
 

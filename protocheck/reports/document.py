@@ -521,10 +521,15 @@ def _run(n: _Node) -> RunOfReport:
         steps=n["steps"].all(_step),
         ending=_ending(n["ending"]),
         switches=n["context_switches"].number(),
+        inevitable=n["inevitable_after"].number() if n.has("inevitable_after") else None,
     )
     for number, step in enumerate(trace.steps, start=1):
         if step.number != number or step.thread not in trace.threads:
             raise _Malformed(f"is no report: {n.at}.steps[{number - 1}] does not belong there")
+        if any(not 1 <= cause < number for cause in step.causes):
+            raise _Malformed(f"is no report: {n.at}.steps[{number - 1}] is possible because of a step that comes later")
+    if trace.inevitable is not None and not 0 <= trace.inevitable <= len(trace.steps):
+        raise _Malformed(f"is no report: {n.at}.inevitable_after is no step of the run")
     ending = trace.ending
     blocked = ending.deadlock.blocked if ending.deadlock is not None else ()
     for since in (x for b in blocked for x in (b.since, *(at for _, at in b.holds)) if x is not None):
@@ -575,6 +580,7 @@ def _step(n: _Node) -> Step:
             )
         ),
         switch=n["context_switch"].flag(),
+        causes=n["causes"].all(_number) if n.has("causes") else (),
     )
 
 

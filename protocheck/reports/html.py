@@ -65,6 +65,7 @@ def _run(document: Document, run: Run, among_others: bool) -> _Json:
         "steps": [_step(s) for s in trace.steps],
         "stands": [[_stand(s) for s in everyone] for everyone in run.found.stands],
         "ending": _ending(trace.ending, run.model.file),
+        "inevitable": trace.inevitable,
     }
 
 
@@ -96,6 +97,7 @@ def _step(step: Step) -> _Json:
             for c in step.changes
         ],
         "failures": [f.message for f in step.failures],
+        "causes": list(step.causes),
     }
 
 

@@ -334,6 +334,7 @@ def _trace(trace: Trace, stands: list[list[Json]]) -> Json:
         "steps": [_step(s) for s in trace.steps],
         "stands": stands,
         "ending": _ending(trace.ending),
+        **({"inevitable_after": trace.inevitable} if trace.inevitable is not None else {}),
     }
 
 
@@ -361,6 +362,7 @@ def _step(step: Step) -> Json:
             for f in step.failures
         ],
         "context_switch": step.switch,
+        "causes": list(step.causes),
     }
 
 

@@ -89,12 +89,16 @@ def _table(trace: Trace, file: str, columns: _Columns, style: Style, full: bool)
         at = trace.threads.index(step.thread)
         cells = [[] for _ in trace.threads]
         cells[at] = _statement(step, calls.get(step.thread), file, columns.threads[at], full)
+        if full:
+            cells[at] += _possible(step, columns.threads[at])
         calls[step.thread] = step.places[1:]
         effects = _effects(step, file, full, columns.effects or columns.threads[at] - 4)
         if not columns.effects:
             cells[at] += [f"    {line}" for line in effects]
             effects = []
         mark = "!" if step.failures else ""
+        if full and trace.inevitable == step.number - 1:
+            yield _mark("    from here on the violation is inevitable", style)
         yield from _row(f"{mark}{step.number}", cells, effects, columns, style, None)
         if full:
             state |= {c.name: c.after for c in step.changes if c.kind is not VarKind.LOCAL}
@@ -153,6 +157,14 @@ def _statement(step: Step, calls_before: tuple[Place, ...] | None, file: str, wi
     if callers and (full or callers != calls_before):
         lines += hang("    ", "called from " + ", from ".join(_place(p, file) for p in callers), width, 4)
     return lines
+
+
+def _possible(step: Step, width: int) -> list[str]:
+    """Which earlier steps made the step possible."""
+    if not step.causes:
+        return []
+    steps = "steps" if step.causes[1:] else "step"
+    return hang("    ", f"possible since {steps} {' and '.join(map(str, step.causes))}", width)
 
 
 def _effects(step: Step, file: str, full: bool, width: int) -> list[str]:
@@ -218,7 +230,12 @@ def _list(trace: Trace, file: str, style: Style, full: bool) -> Iterator[str]:
             yield ""
             yield style.paint(printable(step.thread), Paint.BOLD)
         mark = "!" if step.failures else ""
+        if full and trace.inevitable == step.number - 1:
+            yield ""
+            yield _mark("    from here on the violation is inevitable", style)
         body = _statement(step, calls.get(step.thread), file, room, full)
+        if full:
+            body += _possible(step, room)
         calls[step.thread] = step.places[1:]
         yield f"{f'{mark}{step.number}'.rjust(number_width)}  {body[0]}"
         yield from (indent + line for line in body[1:])

@@ -51,6 +51,7 @@ from protocheck.ir.system import (
     Wish,
 )
 from protocheck.source import Origin
+from protocheck.traces.causes import causes
 from protocheck.traces.explain import support
 from protocheck.traces.lasso import standing
 from protocheck.traces.replay import Replayed
@@ -109,7 +110,8 @@ class Failure:
 class Step:
     """One step. ``places`` are the statement and then the calls through which it was reached, outwards.
 
-    ``sees`` are the cells of shared state whose values let the step go this way, or that it loads into a local.
+    ``sees`` are the cells of shared state whose values let the step go this way, or that it loads into a local;
+    ``causes`` as :func:`protocheck.traces.causes.causes` says it.
     """
 
     number: int
@@ -123,6 +125,7 @@ class Step:
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
     switch: bool  # whether another thread took the step before
+    causes: tuple[int, ...] = ()  # the steps that made this one possible
 
     @property
     def befallen(self) -> tuple[str, ...]:
@@ -205,6 +208,7 @@ class Trace:
     steps: tuple[Step, ...]
     ending: Ending
     switches: int
+    inevitable: int | None = None  # after so many steps the violation cannot be avoided any more, if that was decided
 
 
 def trace_of(system: System, prop: Property, target: AnyTarget, run: Run, replayed: Replayed) -> Trace:
@@ -213,6 +217,7 @@ def trace_of(system: System, prop: Property, target: AnyTarget, run: Run, replay
     views = [words.view(s) for s in replayed.states]
     movers = [mover(system, move) for move in run.moves]
     steps: list[Step] = []
+    made_possible = causes(system, run.moves, replayed.states)
     for number, move in enumerate(run.moves, start=1):
         transition = system.transitions[move.which]
         env = {p.name: v for p, v in zip(transition.params, move.values, strict=True)}
@@ -234,6 +239,7 @@ def trace_of(system: System, prop: Property, target: AnyTarget, run: Run, replay
                 notes=tuple(n for n in transition.notes if n.removeprefix("in ") not in transition.text),
                 failures=tuple(words.failure(transition.checks[k], before, env) for k in replayed.failed[number - 1]),
                 switch=number > 1 and movers[number - 2] != who,
+                causes=made_possible[number - 1],
             )
         )
     initial = tuple(
@@ -262,7 +268,8 @@ def trace_of_finding(system: System | None, finding: Finding) -> Trace | None:
     if prop is None:
         wish = {"reachable": Wish.SOMETIMES, "weakness": Wish.NOTED}.get(finding.kind, Wish.NEVER)
         prop = Property(finding.name, finding.family, finding.kind, wish, evidence.target, finding.claim)
-    return trace_of(system, prop, evidence.target, evidence.run, evidence.replayed)
+    trace = trace_of(system, prop, evidence.target, evidence.run, evidence.replayed)
+    return replace(trace, inevitable=evidence.inevitable)
 
 
 def _of_run(system: System, claim: RunClaim, evidence: Evidence) -> Trace:
