@@ -36,6 +36,7 @@ def add_commands(commands: Subparsers) -> None:
     _add_sweep(commands)
     _add_mutate(commands)
     _add_simulate(commands)
+    _add_graph(commands)
     _add_certify(commands)
     _add_doc(commands)
 
@@ -48,6 +49,7 @@ def find_command(name: str) -> Command | None:
         "sweep": _sweep,
         "mutate": _mutate,
         "simulate": _simulate,
+        "graph": _graph,
         "certify": _certify,
         "doc": _doc,
     }
@@ -242,6 +244,47 @@ def _mutate(options: argparse.Namespace, style: Style) -> int:
     if found.count(Fate.SURVIVED):
         return DIFFERS
     return LIMIT if found.count(Fate.OPEN) else OK
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# graph
+
+
+def _add_graph(commands: Subparsers) -> None:
+    graph = commands.add_parser(
+        "graph",
+        help="draw all states of a small model",
+        description="Write the graph of all states that can be reached, and of the steps between them, for Graphviz.",
+        allow_abbrev=False,
+    )
+    graph.add_argument("model", metavar="MODEL", help="the model file")
+    graph.add_argument("-p", dest="settings", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    graph.add_argument("--scenario", metavar="S", help="the scenario (default: the first)")
+    graph.add_argument("--property", action="append", default=[], metavar="P", help="mark only what violates P")
+    graph.add_argument("--states", default="500", metavar="N", help="refuse more than N states (default: 500)")
+    graph.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of standard output")
+
+
+def _graph(options: argparse.Namespace, _: Style) -> int:
+    from pathlib import Path
+
+    from protocheck.reports.states import render
+    from protocheck.state_graph import state_graph
+    from protocheck.types import load
+
+    model = _model(options.model)
+    module = load(model.path, model.shown)
+    limit = _count(options.states, "--states", 1)
+    settings = parse_settings(options.settings)
+    text = render(state_graph(module, options.scenario, tuple(options.property), settings, limit))
+    if options.output is None:
+        print(text, end="")
+        return OK
+    try:
+        Path(options.output).write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(BAD_VALUE, f"`--output {options.output}`: {error.strerror or error}") from error
+    return OK
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ LAYERS = (
     "jobs",
     "mutate",
     "simulate",
+    "state_graph",
     "reports",
     "describe",
     "terminal",

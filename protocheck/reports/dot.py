@@ -69,19 +69,20 @@ def _graph_of(scenario: Scenario) -> Graph | None:
 def _cluster(number: int, title: str, body: Iterator[str]) -> list[str]:
     return [
         f"  subgraph cluster_{number} {{",
-        f"    label={_quoted(title)};",
+        f"    label={quoted(title)};",
         *(f"    {line}" for line in body),
         "  }",
     ]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """``text`` as a string of the language; what ``\\n`` means there is not meant."""
     return '"' + printable(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _label(*lines: str) -> str:
-    return '"' + "\\n".join(_quoted(line)[1:-1] for line in lines if line) + '"'
+def label(*lines: str) -> str:
+    """Lines one below the other, as a label."""
+    return '"' + "\\n".join(quoted(line)[1:-1] for line in lines if line) + '"'
 
 
 def _order(key: str, graph: Graph) -> Iterator[str]:
@@ -99,7 +100,7 @@ def _order(key: str, graph: Graph) -> Iterator[str]:
         if kind is not None and kind.instances > 1:
             words += f" x {kind.instances}"
         shape = "box" if kind is not None and kind.is_wait else "ellipse"
-        yield f"{node} [label={_label(name, words)}, shape={shape}];"
+        yield f"{node} [label={label(name, words)}, shape={shape}];"
     for edge in graph.edges:
         bad = ", color=red, fontcolor=red" if (edge.held, edge.wanted) in in_cycle else ""
         style = _STYLES.get(edge.status, "dashed")
@@ -111,7 +112,7 @@ def _edge_label(edge: GraphEdge) -> str:
     if edge.held_mode or edge.wanted_mode:
         modes = f"{edge.held_mode or 'held'} then {edge.wanted_mode or 'wanted'}"
     where = f"line {edge.places[0].line}" if edge.places else ""
-    return _label(edge.thread, ", ".join(x for x in (modes, where) if x), edge.status)
+    return label(edge.thread, ", ".join(x for x in (modes, where) if x), edge.status)
 
 
 def _lasso(key: str, trace: Trace) -> Iterator[str]:
@@ -126,8 +127,8 @@ def _lasso(key: str, trace: Trace) -> Iterator[str]:
     for step in trace.steps:
         end = loop.begin - 1 if closed and step.number == last else step.number
         bad = ", color=red, fontcolor=red" if step.number >= loop.begin else ""
-        label = _label(step.thread, step.text)
-        yield f"{key}_s{step.number - 1} -> {key}_s{end} [label={label}{bad}];"
+        words = label(step.thread, step.text)
+        yield f"{key}_s{step.number - 1} -> {key}_s{end} [label={words}{bad}];"
     if not closed:
         yield f'{key}_s{last} -> {key}_s{last} [label="nothing moves", color=red, fontcolor=red];'
 
@@ -148,24 +149,24 @@ def _waits(key: str, trace: Trace) -> Iterator[str]:
     for name, node in threads.items():
         place = places.get(name)
         bad = ", color=red" if name in cycle else ""
-        yield f"{node} [label={_label(name, f'line {place.line}' if place else '')}, shape=box{bad}];"
+        yield f"{node} [label={label(name, f'line {place.line}' if place else '')}, shape=box{bad}];"
     edges: list[str] = []
     for member in ending.deadlock.blocked:
         for text, since in member.holds:
             lock, _, mode = text.partition(" (")
             words = f"held{f' ({mode}' if mode else ''}"
             node = resources.setdefault(lock, f"{key}_k{len(resources)}")
-            edges.append(f"{node} -> {threads[member.thread]} [label={_label(words, _since(since))}];")
+            edges.append(f"{node} -> {threads[member.thread]} [label={label(words, _since(since))}];")
         lock = member.waits.split(" (")[0]
         if lock in locks:
             node = resources.setdefault(lock, f"{key}_k{len(resources)}")
             words = f"waits{member.waits.removeprefix(lock)}"
-            edges.append(f"{threads[member.thread]} -> {node} [label={_label(words, _since(member.since))}];")
+            edges.append(f"{threads[member.thread]} -> {node} [label={label(words, _since(member.since))}];")
         for other, why in dict.fromkeys(member.for_whom):
             bad = ", color=red, fontcolor=red" if cycle.get(member.thread) == why else ""
-            edges.append(f"{threads[member.thread]} -> {threads[other]} [label={_label(why)}, style=dashed{bad}];")
+            edges.append(f"{threads[member.thread]} -> {threads[other]} [label={label(why)}, style=dashed{bad}];")
     for lock, node in resources.items():
-        yield f"{node} [label={_label(lock)}, shape=ellipse];"
+        yield f"{node} [label={label(lock)}, shape=ellipse];"
     yield from edges
 
 

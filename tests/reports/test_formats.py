@@ -280,7 +280,7 @@ def test_dot_quotes() -> None:
     doc = replace(NASTY, models=(replace(NASTY.models[0], name='a"b\\'),))
     text = dot.render(doc, ())
     assert text.startswith("digraph protocheck {")
-    assert dot._quoted('a"b\\n') == '"a\\"b\\\\n"'
+    assert dot.quoted('a"b\\n') == '"a\\"b\\\\n"'
 
 
 def test_graphviz_is_not_needed_for_dot_and_missed_by_name_for_svg(monkeypatch: pytest.MonkeyPatch) -> None:
