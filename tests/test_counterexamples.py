@@ -94,7 +94,7 @@ def test_json_carries_them_and_show_tells_them(tmp_path: Path, capsys: pytest.Ca
     assert len(finding["others"]["traces"]) == 2
     told = runs(load(str(stored)))
     assert [r.number for r in told] == [1, 2, 3]
-    assert told == runs(document_of([check_file(path, properties=["deadlock"], several=3)], (), 1, "0"))
+    assert told == runs(document_of([check_file(path, properties=["deadlock"], several=3, explain=True)], (), 1, "0"))
     capsys.readouterr()
     assert main(["show", str(stored), "--format", "mail"]) == 0
     out = capsys.readouterr().out
