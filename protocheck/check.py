@@ -81,7 +81,7 @@ if TYPE_CHECKING:  # what reads and compiles models is loaded with the first of 
 
 ENGINES = (auto.ENGINE, explore.ENGINE, bmc.ENGINE, ic3.ENGINE, kinduction.ENGINE)
 
-ANY_SIZE_SECONDS = 3.0
+ANY_SIZE_SECONDS = 1.0
 """About so long is tried, per scenario, to make claims for any size, unless somebody asks for more."""
 
 WORK_PER_SECOND, PATIENCE = 15_000, 10
