@@ -92,3 +92,12 @@ def test_the_end_of_a_report_offers_it(tmp_path: Path, capsys: pytest.CaptureFix
     assert "as found" not in capsys.readouterr().out
     assert main(["check", path, "--no-any-size", "--suggest"]) == 0
     assert f"as found:\n  plain: {first}" in capsys.readouterr().out
+
+
+def test_what_was_to_be_reached_is_expected_to_be_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A `reachable` that nothing reaches differs from "found", the word that its verdict would have had."""
+    offered(tmp_path, "expect others any, gone holds;")
+    assert main(["check", str(tmp_path / "offers.pchk"), "--no-any-size"]) == 1
+    shown = capsys.readouterr().out
+    assert "NO: found" in shown
+    assert "expected: found" in shown

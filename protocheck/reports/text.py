@@ -290,13 +290,18 @@ def _rows(scenario: ScenarioReport, verbose: bool) -> list[_Row]:
     for finding in scenario.findings:
         verdict = (sentence(finding.outcome), *_details(finding, scenario, verbose))
         differs = "open" if finding.open else "NO"
-        expected = "yes" if finding.as_expected else f"{differs}: {finding.expected}"
+        expected = "yes" if finding.as_expected else f"{differs}: {_expected(finding)}"
         last = rows[-1] if rows else None
         if last is not None and finding.as_expected and last.finding.as_expected and last.verdict == verdict:
             rows[-1] = _Row((*last.properties, finding.name), verdict, expected, last.finding)
         else:
             rows.append(_Row((finding.name,), verdict, expected, finding))
     return rows
+
+
+def _expected(finding: Finding) -> str:
+    """What was expected, in the words of the verdict that would have met it."""
+    return "found" if finding.kind == "reachable" and finding.expected == "holds" else finding.expected
 
 
 def _details(finding: Finding, scenario: ScenarioReport, verbose: bool) -> Iterator[str]:
@@ -350,7 +355,7 @@ def _sections(
         head = f"{scenario.name}: {finding.name}: {sentence(finding.outcome, scenario.instance)}"
         yield from (style.paint(x, _paint(finding) or Paint.BOLD) for x in wrap(printable(head), style.width))
         if not finding.as_expected:
-            yield from hang("", f"expected: {printable(finding.expected)}", style.width)
+            yield from hang("", f"expected: {printable(_expected(finding))}", style.width)
             if finding.message and graph is None and sentence(finding.outcome) not in finding.message:
                 yield from hang("", printable(finding.message), style.width)
         if not runs:

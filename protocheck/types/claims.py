@@ -155,9 +155,13 @@ def _finishing(x: Exprs, node: n.Finishing, home: Home) -> t.PropertyDecl:
         name = symbol.name
     elif symbol is not None:
         what = f"a ghost {symbol.kind}" if isinstance(symbol, RoutineSymbol) and symbol.ghost else kind_of(symbol)
+        whole = kind_of(symbol) == "a thread"
+        mend = "write `progress NAME: p leads_to q;`"
+        if whole:
+            mend = f"write `progress NAME: finished({at.text});`, where it has indexes with `[i]` and `for i in T`"
         x.error(
-            rules.FINISHES_AT_ONCE, f"`{at.text}` is {what}: only a `proc` takes time", at, "",
-            [x.world.declared(symbol)], "name a proc, or write `progress NAME: p leads_to q;`",
+            rules.FINISHES_AT_ONCE, f"`{at.text}` is {what}: only a `proc` {'is called' if whole else 'takes time'}",
+            at, "", [x.world.declared(symbol)], f"name a proc, or {mend}",
         )  # fmt: skip
     family = "" if node.family is None else node.family.text
     return t.PropertyDecl(
