@@ -158,10 +158,10 @@ def test_what_holds_for_any_number_says_so_at_every_size(size: int, tmp_path: Pa
     ],
 )
 def test_the_shipped_repairs_hold_for_any_number(model: str, scenario: str, sets: tuple[str, ...]) -> None:
-    """Each claim of the repaired protocols is for any number of everything."""
+    """Each claim of the repaired protocols is for any number of everything; a run is looked for at one size."""
     report = check_file(models_path() / f"{model}.pchk", scenarios=[scenario], any_size=60.0)
     for found in report.scenarios[0].findings:
-        if found.kind != "reachable":
+        if found.kind not in ("reachable", "run"):
             assert set(any_size(found)) == set(sets), found.name
 
 
