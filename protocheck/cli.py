@@ -50,6 +50,7 @@ exit codes:
 
 # NOTE(engine-names): those of ``check.ENGINES``, which is not imported here because it takes its time; a test compares.
 _ENGINES = ("auto", "explore", "bmc", "ic3", "kinduction")
+_SCHEMAS = ("json", "jsonl", "info", "compare", "sweep", "mutate")
 _WIDEST = 120
 _NARROWEST = 40
 _PATIENCE = 30.0  # seconds per scenario to look for proofs for any size, if they are asked for
@@ -242,7 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("name", nargs="?", metavar="NAME", help="the name in brackets; without it, all are listed")
     commands.add_parser("engines", help="list the engines", allow_abbrev=False)
     schema = commands.add_parser("schema", help="print the JSON Schema of a format", allow_abbrev=False)
-    schema.add_argument("of", nargs="?", choices=("json", "jsonl"), default="json", help="which one (default: json)")
+    schema.add_argument("of", nargs="?", choices=_SCHEMAS, default="json", help="which one (default: json)")
     add_commands(commands)
     return parser
 
@@ -800,6 +801,12 @@ def _schema(of: str) -> int:
         from protocheck.reports.jsonl import schema
 
         print(dump(schema()), end="")
+        return OK
+    if of != JSON:
+        from protocheck.reports.json import dump
+        from protocheck.reports.schemas import schema_of
+
+        print(dump(schema_of(of)), end="")
         return OK
     from protocheck.reports.json import schema_path
 
