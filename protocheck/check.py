@@ -146,8 +146,8 @@ def check_file(
     ``scenarios`` and ``properties`` (names of properties or families) restrict what is checked; ``settings`` override
     parameters in every scenario. ``engine`` is one of auto, explore, bmc, ic3, kinduction; ``bound`` limits the depth,
     ``timeout`` the seconds per scenario (120 by default). ``any_size`` (with auto and without a bound) tries for each
-    claim whether it holds for any number of members, for 3 seconds or as many as it says. ``why`` wants an invariant
-    for each claim that holds, as small as it gets and in sentences; ``certificates`` wants one that can be exported.
+    claim whether it holds for any number of members, with the work of a second or as many as it says. ``why`` wants an
+    invariant for each claim that holds, as small as it gets and in sentences; ``certificates`` one to export.
     ``several`` wants up to so many runs behind each violation, no two alike; ``explain`` the step after which it is
     inevitable.
     :class:`ModelError` carries every fault of the model or of the names given; :class:`ValueError` says that no such
