@@ -15,7 +15,6 @@ _MODULES = (
     "protocheck.types.rules",
     "protocheck.lower.rules",
     "protocheck.check",
-    "protocheck.state_graph",
     "protocheck.reports.document",
     "protocheck.reports.formats",
     "protocheck.reports.dot",

@@ -340,7 +340,7 @@ def _request(options: argparse.Namespace) -> _Request:
         options.why,
         options.certificates is not None,
         _number(options.several, "--all", 1, "the number of counterexamples is 1 or more") or 1,
-        options.full or options.format in (JSON, "html"),
+        options.full or options.format != TEXT,
     )
 
 

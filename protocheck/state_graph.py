@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from protocheck.check import DEFAULT_SCENARIO, scenario_names
-from protocheck.diagnostics import Diagnostic, ModelError, Rule
+from protocheck.diagnostics import Diagnostic, ModelError
 from protocheck.engines.graph import graph
 from protocheck.engines.verdict import Budget, Choice
 from protocheck.ir.expr import VarKind
@@ -17,38 +17,10 @@ from protocheck.lower import compile_system, instantiate
 from protocheck.properties.families import claims, select
 from protocheck.traces.trace import Words
 from protocheck.types.tree import CheckedModule
+from protocheck.usage import NO_GRAPH_OF, TOO_MANY_STATES
 
 STATES = 500
 """So many states are drawn at most, unless somebody asks for more."""
-
-TOO_MANY_STATES = Rule(
-    "too-many-states",
-    "a graph of states would have more of them than anybody can look at",
-    f"""\
-`protocheck graph` draws every state that can be reached. Above {STATES} (or what `--states` says) it refuses; choose
-smaller sizes, or look at single runs with `protocheck simulate`.
-
-    protocheck graph my.pchk -p vcpus=4 -o my.dot
-
-Mended:
-
-    protocheck graph my.pchk -p vcpus=1 -o my.dot
-""",
-)
-NO_GRAPH_OF = Rule(
-    "no-graph-of",
-    "a property cannot be marked in a graph of states",
-    """\
-`protocheck graph --property P` marks the states and steps that violate P. P is an invariant, an assertion, a final, or
-`deadlock`; a claim about endless runs, about lock order or about a run is not violated by a state.
-
-    protocheck graph my.pchk --property lock_order -o my.dot
-
-Mended:
-
-    protocheck graph my.pchk --property deadlock -o my.dot
-""",
-)
 
 
 @dataclass(frozen=True)

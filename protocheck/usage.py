@@ -170,6 +170,35 @@ was checked; the first reason is told.
 """,
 )
 
+TOO_MANY_STATES = Rule(
+    "too-many-states",
+    "a graph of states would have more of them than anybody can look at",
+    """\
+`protocheck graph` draws every state that can be reached. Above 500 (or what `--states` says) it refuses; choose
+smaller sizes, or look at single runs with `protocheck simulate`.
+
+    protocheck graph my.pchk -p vcpus=4 -o my.dot
+
+Mended:
+
+    protocheck graph my.pchk -p vcpus=1 -o my.dot
+""",
+)
+NO_GRAPH_OF = Rule(
+    "no-graph-of",
+    "a property cannot be marked in a graph of states",
+    """\
+`protocheck graph --property P` marks the states and steps that violate P. P is an invariant, an assertion, a final, or
+`deadlock`; a claim about endless runs, about lock order or about a run is not violated by a state.
+
+    protocheck graph my.pchk --property lock_order -o my.dot
+
+Mended:
+
+    protocheck graph my.pchk --property deadlock -o my.dot
+""",
+)
+
 RULES = (
     BAD_USAGE,
     BAD_VALUE,
@@ -184,6 +213,8 @@ RULES = (
     TOO_MANY_CELLS,
     BAD_RANGE,
     NOTHING_TO_SWEEP,
+    TOO_MANY_STATES,
+    NO_GRAPH_OF,
 )
 
 
