@@ -32,7 +32,7 @@ def describe(
     """Check every scenario of ``module``, and once more, asking ``why``, the one that the document is about.
 
     ``settings`` override parameters in all scenarios, ``timeout`` is in seconds per scenario. Claims for any number of
-    members are tried together with ``why``: that search is bounded by work, so the answer is the same everywhere.
+    members are made where they cost no search.
     :class:`protocheck.diagnostics.ModelError` for settings that are out of range.
     """
     names = scenario_names(module)
@@ -43,9 +43,7 @@ def describe(
         return Description(module, report, ())
     if why:
         at = reports.index(main)
-        explained = check_scenario(
-            module, names[at], settings=settings, timeout=timeout, progress=progress, why=True, any_size=True
-        )
+        explained = check_scenario(module, names[at], settings=settings, timeout=timeout, progress=progress, why=True)
         reports[at] = replace(main, findings=_with_reasons(main, explained))
     cycles = life_cycles(main.system) if main.system is not None else ()
     return Description(module, assemble(module, reports), cycles)
