@@ -136,7 +136,7 @@ def check_file(
     timeout: float | None = None,
     progress: Tell | None = None,
     any_size: bool | float = False,
-    why: bool = False,
+    why: bool | float = False,
     certificates: bool = False,
     several: int = 1,
     explain: bool = False,
@@ -147,7 +147,8 @@ def check_file(
     parameters in every scenario. ``engine`` is one of auto, explore, bmc, ic3, kinduction; ``bound`` limits the depth,
     ``timeout`` the seconds per scenario (120 by default). ``any_size`` (with auto and without a bound) tries for each
     claim whether it holds for any number of members, with the work of a second or as many as it says. ``why`` wants an
-    invariant for each claim that holds, as small as it gets and in sentences; ``certificates`` one to export.
+    invariant for each claim that holds, as small as it gets and in sentences (a number: with the work of so many
+    seconds); ``certificates`` one to export.
     ``several`` wants up to so many runs behind each violation, no two alike; ``explain`` the step after which it is
     inevitable.
     :class:`ModelError` carries every fault of the model or of the names given; :class:`ValueError` says that no such
@@ -223,7 +224,7 @@ def check_scenario(
     timeout: float | None = None,
     progress: Tell | None = None,
     any_size: bool | float = False,
-    why: bool = False,
+    why: bool | float = False,
     certificates: bool = False,
     several: int = 1,
     explain: bool = False,
@@ -298,7 +299,7 @@ def check_system(
     progress: Tell | None = None,
     proved: Claims | None = None,
     *,
-    why: bool = False,
+    why: bool | float = False,
     certificates: bool = False,
 ) -> tuple[Finding, ...]:
     """What is found about the properties that ``names`` mean (all, if there are none), in source order.
@@ -325,8 +326,9 @@ def check_system(
         about_locks = [questions.ask(t, needed=k in order.decisive) for k, t in enumerate(order.targets)]
     questions.answer(engine, budget)
     if why or certificates:
-        questions.explain(asked, budget)
-    findings = [_finding(questions, a, proved.get(a.property.name), why) for a in asked]
+        effort = None if isinstance(why, bool) else Meter(int(why * WORK_PER_SECOND))
+        questions.explain(asked, replace(budget, meter=effort))
+    findings = [_finding(questions, a, proved.get(a.property.name), bool(why)) for a in asked]
     findings += run_findings(system, names, engine, budget, seconds)
     if order is not None and with_locks:
         deadlocks = [questions.evidence(a.target) for a in asked if isinstance(a.property.target, DeadlockTarget)]

@@ -12,6 +12,9 @@ from protocheck.reports.guide import guide, main_scenario
 from protocheck.reports.pages import WRITERS
 from protocheck.types.tree import CheckedModule
 
+EFFORT = 1.0
+"""Nominal seconds of work per scenario to find invariants: the same document on every machine."""
+
 
 @dataclass(frozen=True)
 class Description:
@@ -43,7 +46,7 @@ def describe(
         return Description(module, report, ())
     if why:
         at = reports.index(main)
-        explained = check_scenario(module, names[at], settings=settings, timeout=timeout, progress=progress, why=True)
+        explained = check_scenario(module, names[at], settings=settings, timeout=timeout, progress=progress, why=EFFORT)
         reports[at] = replace(main, findings=_with_reasons(main, explained))
     cycles = life_cycles(main.system) if main.system is not None else ()
     return Description(module, assemble(module, reports), cycles)
