@@ -34,7 +34,7 @@ verify: $(VENV)/.installed
 test: $(VENV)/.developed
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: test
 

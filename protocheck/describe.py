@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from protocheck.check import assemble, check_scenario, scenario_names
-from protocheck.findings import Finding, Holds, Report, ScenarioReport
+from protocheck.findings import Finding, Report, ScenarioReport
 from protocheck.life_cycle import LifeCycle, life_cycles
 from protocheck.reports.guide import guide, main_scenario
 from protocheck.reports.pages import WRITERS
@@ -53,9 +53,9 @@ def describe(
 
 
 def _with_reasons(main: ScenarioReport, explained: ScenarioReport) -> tuple[Finding, ...]:
-    """The findings of ``main``, those that hold as they are explained; runs stay those found without asking why."""
-    reasons = {f.name: f for f in explained.findings if isinstance(f.outcome, Holds)}
-    return tuple(reasons.get(f.name, f) if isinstance(f.outcome, Holds) else f for f in main.findings)
+    """The findings of ``main`` with the invariants found for them: what is said about each stays as it was."""
+    reasons = {f.name: f.invariant for f in explained.findings}
+    return tuple(replace(f, invariant=reasons.get(f.name, ())) for f in main.findings)
 
 
 def write(description: Description, to: str) -> str:

@@ -169,7 +169,7 @@ def test_the_current_step_and_line_can_be_seen(browser: Any) -> None:
         return row.top >= box.top - 1 && row.bottom <= box.bottom + 1;
     """
     size = browser.get_window_size()
-    browser.set_window_size(1400, 420)
+    browser.set_window_size(1400, 520)
     try:
         rows_box = "const r = document.getElementById('rows'); return r.scrollHeight > r.clientHeight"
         assert browser.execute_script(rows_box)
