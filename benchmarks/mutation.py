@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.mutation [MODEL...] [--timeout SECONDS] [-j N] [--output FILE]``. With models named, only their
 sections are written anew; without, all. Given enough time the text is always the same: it has no times in it. Every
-survivor needs a sentence in ``benchmarks/survivors.toml`` that says why no property need notice it. The exit code is 1
-where one has none, or where a sentence is about a mutant that does not survive, and 70 where protocheck itself failed.
+survivor needs a sentence in ``benchmarks/survivors/DIR.toml`` that says why no property need notice it. The exit code
+is 1 where one has none, or where a sentence is about a mutant that does not survive, and 70 where protocheck itself
+failed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from protocheck.types import load
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "results" / "mutation.md"
-REASONS = Path(__file__).resolve().parent / "survivors.toml"
+REASONS = Path(__file__).resolve().parent / "survivors"
 SKIPPED = ("lib",)
 
 HEAD = """\
@@ -61,10 +62,14 @@ class Section:
     broken: bool
 
 
-def read_reasons(path: Path = REASONS) -> tuple[Reason, ...]:
-    """The sentences in ``path``. Raises KeyError or TypeError for an entry with a key missing or too many."""
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
-    return tuple(Reason(**{"what": "", "number": 0, **entry}) for entry in data.get("survivor", []))
+def read_reasons(folder: Path = REASONS) -> tuple[Reason, ...]:
+    """The sentences in the files of ``folder``. Raises KeyError or TypeError where a key is missing or unknown."""
+    entries = [
+        entry
+        for path in sorted(folder.glob("*.toml"))
+        for entry in tomllib.loads(path.read_text(encoding="utf-8")).get("survivor", [])
+    ]
+    return tuple(Reason(**{"what": "", "number": 0, **entry}) for entry in entries)
 
 
 def section(found: Mutation, reasons: Sequence[Reason]) -> Section:
