@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 MODELS ?=
 
-.PHONY: help verify test check results accept bench fuzz clean
+.PHONY: help verify test check results accept tables bench fuzz clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make test      lint, types, all tests"
 	@echo "make results   write results/ anew (a table, and one run per expected violation)"
 	@echo "make accept    rewrite the expected outputs of the tests, to be read in the diff"
+	@echo "make tables    write the parser tables anew, after an edit of grammar/protocheck.lark"
 	@echo "make bench     speed beside what is promised and beside other checkers, then faults planted in all models"
 	@echo "make fuzz      random models and random text, with a fresh seed"
 	@echo "make clean     remove what the other tasks made"
@@ -44,6 +45,10 @@ results: $(VENV)/.installed
 accept: $(VENV)/.developed
 	PROTOCHECK_ACCEPT=1 $(BIN)/python -m pytest
 	git diff --stat
+
+# The bytes differ from run to run, as lark walks over sets of objects; the automaton is the same.
+tables: $(VENV)/.installed
+	$(BIN)/python -c 'from protocheck.syntax.parse import save_tables; save_tables()'
 
 bench: $(VENV)/.developed
 	$(BIN)/python -m benchmarks

@@ -99,7 +99,7 @@ def load_source(path: Path, shown: str | None = None) -> SourceFile:
 
 
 def save_tables() -> None:
-    """Write the parser tables beside the grammar, so that no run has to compute them. To be repeated after edits."""
+    """Write the parser tables beside the grammar, so that no run has to compute them: ``make tables``."""
     stream = io.BytesIO()
     _build_lark().save(stream)
     _tables_path().write_bytes(_tables_key() + zlib.compress(stream.getvalue(), 9))

@@ -60,7 +60,7 @@ def test_builder_has_exactly_the_methods_the_grammar_calls(lark: Lark) -> None:
 
 
 def test_stored_tables_are_current() -> None:
-    """The tables beside the grammar were made from it; if not, run ``save_tables`` of ``protocheck.syntax.parse``."""
+    """The tables beside the grammar were made from it; if not, run ``make tables``."""
     assert parse_module._tables_path().read_bytes().startswith(parse_module._tables_key())
 
 
