@@ -50,7 +50,7 @@ exit codes:
 
 # NOTE(engine-names): those of ``check.ENGINES``, which is not imported here because it takes its time; a test compares.
 _ENGINES = ("auto", "explore", "bmc", "ic3", "kinduction")
-_SCHEMAS = ("json", "jsonl", "info", "compare", "sweep", "mutate")
+_SCHEMAS = ("json", "jsonl", "info", "library", "compare", "sweep", "mutate")
 _WIDEST = 120
 _NARROWEST = 40
 _PATIENCE = 30.0  # seconds per scenario to look for proofs for any size, if they are asked for

@@ -19,8 +19,11 @@ from protocheck.usage import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from protocheck.reports.document import Run
     from protocheck.reports.style import Style
+    from protocheck.source import SourceFile
 
 OK, DIFFERS, BAD_INPUT, LIMIT, OUR_FAULT = 0, 1, 2, 3, 70
 
@@ -93,11 +96,12 @@ def _seconds(text: str | None) -> float | None:
 def _add_info(commands: Subparsers) -> None:
     info = commands.add_parser(
         "info",
-        help="look into a model: sizes, and what never happens",
-        description="Tell how large a model is, what makes it large, and what in it never happens.",
+        help="look into a model: sizes, and what never happens; or into a library: what it declares",
+        description="Tell how large a model is, what makes it large, and what in it never happens; of a library, what "
+        "it declares. `info lib` lists the libraries.",
         allow_abbrev=False,
     )
-    info.add_argument("model", metavar="MODEL", help="the model file")
+    info.add_argument("model", metavar="MODEL", help="the model file; or lib.NAME, or the file of a library")
     info.add_argument("-p", dest="settings", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
     info.add_argument("--scenario", action="append", default=[], metavar="S", help="only this scenario (repeatable)")
     info.add_argument("--states", default="50000", metavar="N", help="look at about N states (default: 50000)")
@@ -109,12 +113,55 @@ def _info(options: argparse.Namespace, style: Style) -> int:
     from protocheck.reports.info import render, render_json
     from protocheck.types import load
 
+    if (known := _library_info(options, style)) is not None:
+        print(known, end="")
+        return OK
     model = _model(options.model)
     settings = parse_settings(options.settings)
     states = _count(options.states, "--states", 1)
     found = info(load(model.path, model.shown), tuple(dict.fromkeys(options.scenario)), settings, states)
     print(render_json(found) if options.format == "json" else render(found, style), end="")
     return OK
+
+
+def _library_info(options: argparse.Namespace, style: Style) -> str | None:
+    """What a library declares, if that is what is asked for."""
+    from pathlib import Path
+
+    from protocheck.library import library_names, read_library
+    from protocheck.reports.library import render, render_json, render_list
+
+    if options.model == "lib" and not Path("lib").exists() and options.format == "text":
+        return render_list([read_library(*_library(name)) for name in library_names()], style)
+    found = _find_library(options.model)
+    if found is None:
+        return None
+    if options.settings or options.scenario:
+        option = "-p" if options.settings else "--scenario"
+        raise UsageError(BAD_USAGE, f"`{option}` says nothing to a library", "give a model that imports it")
+    library = read_library(*found)
+    return render_json(library) if options.format == "json" else render(library, style)
+
+
+def _library(name: str) -> tuple[str, SourceFile]:
+    found = _find_library(name)
+    assert found is not None  # NOTE: only for names that are known
+    return found
+
+
+def _find_library(given: str) -> tuple[str, SourceFile] | None:
+    """The library that ``given`` means, if it is one; refuses a name that begins like that of a shipped one."""
+    from difflib import get_close_matches
+    from pathlib import Path
+
+    from protocheck.library import find_library, library_names
+
+    found = find_library(given)
+    if found is None and given.startswith("lib.") and not Path(given).exists():
+        near = get_close_matches(given, library_names(), n=1)
+        mend = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(library_names())}"
+        raise UsageError(NO_SUCH_FILE, f"there is no library `{given}`", mend)
+    return found
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -338,7 +385,8 @@ def _add_doc(commands: Subparsers) -> None:
         epilog="exit codes: 0 written (or current), 1 a document has drifted, 3 a verdict is open, 70 a fault of ours",
         allow_abbrev=False,
     )
-    doc.add_argument("models", nargs="+", metavar="MODEL", help="model files, or folders of them")
+    doc.add_argument("models", nargs="*", metavar="MODEL", help="model files, or folders of them; or lib.NAME")
+    doc.add_argument("--library", action="store_true", help="write one page about all shipped libraries")
     doc.add_argument("--to", choices=("md", "rst", "html"), default="md", help="Markdown (default), rst or html")
     doc.add_argument("-o", "--output", metavar="DIR", help="write DIR/NAME.md instead of to standard output")
     doc.add_argument("--check", action="store_true", help="write nothing; tell which documents in DIR have drifted")
@@ -354,6 +402,10 @@ def _doc(options: argparse.Namespace, style: Style) -> int:
 
     if options.check and options.output is None:
         raise UsageError(BAD_USAGE, "`--check` needs the folder of the documents", "add -o DIR")
+    if options.library or any(_find_library(m) is not None for m in options.models):
+        return _doc_libraries(options)
+    if not options.models:
+        raise UsageError(BAD_USAGE, "nothing to write about", "name a model, a library, or give --library")
     models = find_models(options.models)
     if len(models) > 1 and options.output is None:
         raise UsageError(BAD_USAGE, f"{len(models)} models make {len(models)} documents", "name a folder with -o DIR")
@@ -374,19 +426,59 @@ def _doc(options: argparse.Namespace, style: Style) -> int:
             print(text, end="")
             continue
         path = Path(options.output) / f"{module.name}.{options.to}"
-        try:
-            if options.check:
-                current = path.is_file() and path.read_text(encoding="utf-8") == text
-                if not current:
-                    drifted = True
-                    words = "has drifted" if path.is_file() else "is missing"
-                    print(f"{path.as_posix()} {words}: `protocheck doc {module.file.path} -o ...` writes it")
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise UsageError(BAD_VALUE, f"`--output {options.output}`: {error.strerror or error}") from error
+        drifted = _deliver(path, text, options, module.file.path) or drifted
     return DIFFERS if drifted and status != OUR_FAULT else status
+
+
+def _deliver(path: Path, text: str, options: argparse.Namespace, about: str) -> bool:
+    """Write a document, or with ``--check`` say whether it has drifted."""
+    try:
+        if options.check:
+            if path.is_file() and path.read_text(encoding="utf-8") == text:
+                return False
+            words = "has drifted" if path.is_file() else "is missing"
+            print(f"{path.as_posix()} {words}: `protocheck doc {about} -o ...` writes it")
+            return True
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(BAD_VALUE, f"`--output {options.output}`: {error.strerror or error}") from error
+    return False
+
+
+def _doc_libraries(options: argparse.Namespace) -> int:
+    """The reference of libraries: of all shipped ones as one page, or of those that are named, each as its own."""
+    from pathlib import Path
+
+    from protocheck.library import library_names, read_library
+    from protocheck.reports.library import page
+    from protocheck.reports.pages import WRITERS
+
+    if options.library and options.models:
+        raise UsageError(BAD_USAGE, "`--library` is about all libraries", "leave out the names")
+    if options.settings or options.timeout is not None:
+        option = "-p" if options.settings else "--timeout"
+        raise UsageError(BAD_USAGE, f"`{option}` says nothing to a library", "leave it out")
+    if options.library:
+        found = [read_library(*_library(name)) for name in library_names()]
+        pages = [("library", "--library", page(found))]
+    else:
+        models = [m for m in options.models if _find_library(m) is None]
+        if models:
+            mend = "write documents of models and of libraries one after another"
+            raise UsageError(BAD_USAGE, f"`{models[0]}` is a model, others are libraries", mend)
+        read = [(m, read_library(*_library(m))) for m in options.models]
+        pages = [(library.path, given, page([library])) for given, library in read]
+    if len(pages) > 1 and options.output is None:
+        raise UsageError(BAD_USAGE, f"{len(pages)} libraries make {len(pages)} documents", "name a folder with -o DIR")
+    drifted = False
+    for name, given, blocks in pages:
+        text = WRITERS[options.to](name, blocks)
+        if options.output is None:
+            print(text, end="")
+        else:
+            drifted = _deliver(Path(options.output) / f"{name}.{options.to}", text, options, given) or drifted
+    return DIFFERS if drifted else OK
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ LAYERS = (
     "check",
     "info",
     "life_cycle",
+    "library",
     "compare",
     "sweep",
     "jobs",

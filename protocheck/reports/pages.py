@@ -50,6 +50,13 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Contents:
+    """A table of contents: headings of the page, each with a remark. Markdown and HTML make links of them."""
+
+    entries: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Listing:
     """Text that stands as it is."""
 
@@ -66,7 +73,7 @@ class Picture:
     caption: str
 
 
-Block: TypeAlias = Heading | Paragraph | Items | Table | Listing | Picture
+Block: TypeAlias = Heading | Paragraph | Items | Table | Contents | Listing | Picture
 
 
 def markdown(blocks: Sequence[Block]) -> str:
@@ -97,6 +104,11 @@ def _inline(text: str, code: Callable[[str], str], plain: Callable[[str], str]) 
     return "".join(code(p[1:-1]) if k % 2 else plain(p) for k, p in enumerate(parts))
 
 
+def _anchor(heading: str) -> str:
+    """What code hosts call a heading in links: small letters, no punctuation, blanks as hyphens."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # Markdown
 
@@ -123,6 +135,9 @@ def _markdown(block: Block) -> Iterator[str]:
             yield "|" + "---|" * len(head)
             for row in rows:
                 yield "| " + " | ".join(_md_cell(c) for c in row) + " |"
+        case Contents(entries):
+            for heading, remark in entries:
+                yield f"- [{_md(heading)}](#{_anchor(heading)}): {_md(remark)}"
         case Listing(text):
             yield "```text"
             yield from text.rstrip("\n").split("\n")
@@ -177,6 +192,8 @@ def _rst(block: Block) -> Iterator[str]:
             yield from tabulate(
                 cells, headers=[_rst_text(h) for h in head], tablefmt="grid", disable_numparse=True
             ).split("\n")
+        case Contents(entries):
+            yield from _rst(Items(tuple(f"{heading}: {remark}" for heading, remark in entries)))
         case Listing(text):
             yield "::"
             yield ""
@@ -228,7 +245,7 @@ def _web(text: str) -> str:
 def _html(block: Block) -> Iterator[str]:
     match block:
         case Heading(level, text):
-            yield f"<h{level}>{_web(text)}</h{level}>"
+            yield f'<h{level} id="{_anchor(text)}">{_web(text)}</h{level}>'
         case Paragraph(text):
             yield f"<p>{_web(text)}</p>"
         case Items(items):
@@ -242,6 +259,11 @@ def _html(block: Block) -> Iterator[str]:
             for row in rows:
                 yield "<tr>" + "".join(f"<td>{_web(c)}</td>" for c in row) + "</tr>"
             yield "</tbody></table>"
+        case Contents(entries):
+            yield "<ul>"
+            for heading, remark in entries:
+                yield f'<li><a href="#{_anchor(heading)}">{_web(heading)}</a>: {_web(remark)}</li>'
+            yield "</ul>"
         case Listing(text):
             yield f"<pre>{html.escape(printable(text) if chr(10) not in text else text)}</pre>"
         case Picture(_, _, text, caption):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from protocheck.ir.expr import VarKind
+from protocheck.library import MARKS
 from protocheck.mutate import Fate
 from protocheck.reports.json import FORMAT_VERSION
 
@@ -41,6 +42,7 @@ _PLACE = _object(file=_TEXT, line={"type": "integer", "minimum": 1}, column={"ty
 _VERDICT = _object(
     verdict={"enum": ["holds", "violated", "unreachable", "vacuous", "unknown", "broken"]}, sentence=_TEXT
 )
+_MARK = _object(how={"enum": list(MARKS)}, where=_TEXT)
 _SILENT = _object(what=_TEXT, text=_TEXT, place=_or_null(_PLACE))
 
 SCHEMAS: dict[str, _Schema] = {
@@ -79,6 +81,35 @@ SCHEMAS: dict[str, _Schema] = {
             )
         ),
         silent_in_all=_list(_SILENT),
+    ),
+    "library": _object(
+        format_version=_VERSION,
+        **{"import": _TEXT},
+        file=_TEXT,
+        module=_TEXT,
+        parameters=_TEXT,
+        doc=_TEXT,
+        purposes=_list(_TEXT),
+        sources=_list(_object(text=_TEXT, marks=_list(_MARK))),
+        declarations=_list(
+            _object(
+                kind=_TEXT,
+                name=_TEXT,
+                signature=_TEXT,
+                public=_FLAG,
+                line=_COUNT,
+                doc=_TEXT,
+                shared=_FLAG,
+                marks=_list(_MARK),
+                results=_list(_TEXT),
+                fails=_list(_TEXT),
+                busy=_list(_object(lock=_TEXT, result=_TEXT)),
+                locks=_list(_TEXT),
+                waits=_list(_TEXT),
+                writes=_list(_TEXT),
+                reports=_list(_TEXT),
+            )
+        ),
     ),
     "compare": _object(
         format_version=_VERSION,
@@ -128,10 +159,14 @@ SCHEMAS: dict[str, _Schema] = {
         ),
     ),
 }
-"""For each command that has ``--format json``, what it prints."""
+"""For each command that has ``--format json``, what it prints; ``library``: what ``info`` prints of a library."""
+
+
+_COMMANDS = {"library": "info lib.NAME"}
 
 
 def schema_of(command: str) -> _Schema:
     """The schema of what ``command`` prints, complete with its head."""
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"protocheck {command} --format json"}
+    title = f"protocheck {_COMMANDS.get(command, command)} --format json"
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
     return {**head, **SCHEMAS[command]}

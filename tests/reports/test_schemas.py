@@ -28,6 +28,7 @@ scenario plain { with bare; expect all hold; }
 """
 COMMANDS = {
     "info": ["info", "m.pchk"],
+    "library": ["info", "lib.list"],
     "compare": ["compare", "m.pchk"],
     "sweep": ["sweep", "m.pchk", "-p", "most=1..3", "--variants", "--scenario", "now"],
     "mutate": ["mutate", "m.pchk"],
