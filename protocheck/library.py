@@ -259,7 +259,7 @@ class _Reader:
             return Declaration(*head)
         reached = self._reached(name)
         bodies = tuple(r.body for r in reached)
-        returned = [_text(r.value) for r in _all(n.Return, item.body) if r.value is not None]
+        returned = [v for r in _all(n.Return, item.body) if r.value is not None for v in _values(r.value)]
         busy = [(_text(h.lock), _text(h.otherwise) if h.otherwise else "") for h in item.holds]
         later = ""
         told = []
@@ -310,6 +310,15 @@ _COUNTING = ("bump", "reset")
 
 def _text(node: n.Node) -> str:
     return " ".join(node.span.text.split())
+
+
+def _values(value: n.Expr) -> Iterator[str]:
+    """What an expression may give, as it is written: the branches of ``?:`` one by one."""
+    if isinstance(value, n.Conditional):
+        yield from _values(value.then)
+        yield from _values(value.otherwise)
+    else:
+        yield _text(value)
 
 
 def _name(item: n.Decl, owner: str) -> str:
