@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import shlex
 import shutil
@@ -10,13 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn, TextIO, assert_never
 
 from protocheck.commands import add_commands, find_command
 from protocheck.diagnostics import Diagnostic, ModelError
+from protocheck.records import dataclass
 from protocheck.reports.formats import CANNOT_TELL, FORMATS, JSON, NAMES, TABLE, TEXT, Tells, Told, find_format, tell
 from protocheck.usage import (
     BAD_USAGE,
@@ -60,6 +62,7 @@ _PIPED = 100
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that ``arguments`` (by default those of the process) ask for; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    gc.set_threshold(100_000, 50, 50)  # trees and terms live as long as the command: looking for garbage finds none
     doing = _Doing()
     try:
         for stream in (sys.stdout, sys.stderr):

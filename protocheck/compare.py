@@ -7,7 +7,6 @@ compared only by what was shown: a guarantee that was proved and is now merely n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
@@ -27,6 +26,7 @@ from protocheck.findings import (
     Violated,
     interrupted,
 )
+from protocheck.records import dataclass
 from protocheck.types.tree import CheckedModule
 
 

@@ -7,7 +7,7 @@ claim more than was shown. Nothing here knows an engine, a file format or a term
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -23,6 +23,7 @@ from protocheck.engines.verdict import (
     Verdict,
 )
 from protocheck.ir.system import AnyTarget, PropertyTarget, System
+from protocheck.records import dataclass
 from protocheck.source import Origin
 
 if TYPE_CHECKING:

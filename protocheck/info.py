@@ -7,7 +7,6 @@ impossible only if the search is complete; otherwise it is what the first so man
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from functools import partial
 from math import ceil, log2
 from typing import TypeVar
@@ -20,6 +19,7 @@ from protocheck.ir.interp import State, cells, default_state, evaluate, instance
 from protocheck.ir.sorts import product_size, size_of
 from protocheck.ir.system import Act, LockKind, System, Target, ThreadClass, Transition, Wait
 from protocheck.lower import compile_system, instantiate
+from protocheck.records import dataclass
 from protocheck.traces.trace import Place, places_of, plain_name
 from protocheck.types.tree import CheckedModule
 

@@ -12,10 +12,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeAlias, TypeVar
+
+from protocheck.records import dataclass
 
 T = TypeVar("T")
 Tell: TypeAlias = Callable[[str], None]

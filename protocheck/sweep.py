@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations, product
 
 from protocheck.check import DEFAULT_SCENARIO, check_scenario, scenario_names
@@ -12,6 +12,7 @@ from protocheck.findings import Outcome, ScenarioReport, interrupted, word
 from protocheck.lower import instantiate
 from protocheck.lower.instance import show_param
 from protocheck.lower.rules import UNKNOWN_SETTING
+from protocheck.records import dataclass
 from protocheck.source import Span
 from protocheck.types.tree import CheckedModule, ScenarioDecl
 from protocheck.usage import BAD_RANGE, MOST_CELLS, NOTHING_TO_SWEEP, TOO_MANY_CELLS

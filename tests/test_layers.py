@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "protocheck"
 
 # A module imports only from its own layer and those before it. A layer is a module, a package, or a part of one.
 LAYERS = (
+    "records",
     "source",
     "diagnostics",
     "resources",

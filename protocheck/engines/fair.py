@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import product
 from typing import TypeAlias, assert_never, cast
 
@@ -44,6 +44,7 @@ from protocheck.ir.system import (
     System,
     Target,
 )
+from protocheck.records import dataclass
 
 ENTRIES = 16  # states at the end of a shortest stem from which a loop is looked for
 SEARCHED = 20_000  # pairs of state and needs looked at for a shortest loop

@@ -19,7 +19,7 @@ any positive number of members. Everything else (ranges, enums, other sizes) sta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from itertools import combinations, product
 from math import prod
@@ -44,6 +44,7 @@ from protocheck.ir.system import (
     Wait,
     WaitsFor,
 )
+from protocheck.records import dataclass
 
 
 @dataclass(frozen=True)

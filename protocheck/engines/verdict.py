@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TypeAlias
 
 from protocheck.ir.expr import Expr, Param
 from protocheck.ir.system import Choice as Choice
 from protocheck.ir.system import PropertyTarget, System
+from protocheck.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ Build expressions with the small constructors below: they fold constants, which 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from operator import is_
 from typing import TypeAlias, assert_never
 
 from protocheck.ir.sorts import Sort, product_size, scalarset_of, values_of
+from protocheck.records import dataclass
 
 
 class Op(Enum):

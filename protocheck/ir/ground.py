@@ -12,7 +12,6 @@ circuit but that exactly one value of each cell is true.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import TypeAlias, assert_never
 
@@ -39,6 +38,7 @@ from protocheck.ir.system import (
     Update,
     WaitsFor,
 )
+from protocheck.records import dataclass
 
 TRUE_LIT = 1
 FALSE_LIT = -1

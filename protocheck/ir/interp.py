@@ -7,13 +7,14 @@ replays every run before anyone sees it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import product
 from typing import TypeAlias, assert_never
 
 from protocheck.ir.expr import Apply, Expr, Lit, Param, Quant, Quantifier, Read, compute
 from protocheck.ir.sorts import values_of
 from protocheck.ir.system import Case, Choice, InitCase, System, Target, ThreadClass, Transition, Update
+from protocheck.records import dataclass
 
 Cell: TypeAlias = tuple[str, tuple[int, ...]]
 """The name of a variable and the values of its index."""

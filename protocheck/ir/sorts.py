@@ -9,8 +9,9 @@ the same number, and ``==`` between them needs no conversion.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never
+
+from protocheck.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ the step. The compiler has already folded the sequence of a step's local computa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TypeAlias
 
 from protocheck.ir.expr import FALSE, TRUE, Expr, Param, Var
 from protocheck.ir.sorts import ScalarSort, Sort
+from protocheck.records import dataclass
 from protocheck.source import Origin
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TypeAlias, assert_never
 
@@ -67,6 +67,7 @@ from protocheck.lower.values import (
     some_value,
     unwrapped,
 )
+from protocheck.records import dataclass
 from protocheck.source import Origin
 from protocheck.types import tree as t
 from protocheck.types.types import STALE, OptionType, PointerType, SnapshotType, ThreadType, Type

@@ -5,9 +5,10 @@ Built by :mod:`protocheck.lower.flow`, read by the modules that make transitions
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from protocheck.records import dataclass
 from protocheck.source import Origin, Span
 from protocheck.types import tree as t
 from protocheck.types.contention import Form, HeldForm

@@ -8,7 +8,7 @@ path is one transition. What the path writes is kept in terms of the state befor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import product
 from typing import TypeAlias, assert_never
 
@@ -86,6 +86,7 @@ from protocheck.lower.values import (
     scalar,
     shape_of,
 )
+from protocheck.records import dataclass
 from protocheck.source import Origin
 from protocheck.types import tree as t
 from protocheck.types.types import SnapshotType

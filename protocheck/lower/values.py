@@ -7,7 +7,7 @@ function; so every variable of the transition system is a scalar or an array of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias, assert_never
 
 from protocheck.ir.expr import (
@@ -32,6 +32,7 @@ from protocheck.ir.expr import (
 from protocheck.ir.sorts import BOOL, EnumSort, OptionSort, Sort, low_of, none_of
 from protocheck.ir.system import Update
 from protocheck.lower.instance import Instance
+from protocheck.records import dataclass
 from protocheck.types.types import (
     STALE,
     ArrayType,

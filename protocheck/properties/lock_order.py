@@ -10,8 +10,9 @@ terms of K. Havelund, "Using runtime analysis to guide model checking of Java pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
+from graphlib import CycleError, TopologicalSorter
 from itertools import combinations, islice, product
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,7 @@ from protocheck.ir.system import (
 )
 from protocheck.properties import standing
 from protocheck.properties.standing import RW_KINDS, Someone, distinct, exclusive, holds, mode_word, someone
+from protocheck.records import dataclass
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -557,7 +559,7 @@ class _Planner:
 
     def _cycles(self, ways: Sequence[Way]) -> Iterator[Cycle]:
         """The simple cycles of the graph over classes, shortest first."""
-        if not ways:
+        if not _circular(dict.fromkeys((w.source, w.target) for w in ways)):
             return
         import networkx as nx  # here and below: it takes as long to load as a small model to check
 
@@ -736,13 +738,30 @@ def _field_position(lock: Lock) -> int | None:
 
 def _order_closure(system: System) -> frozenset[tuple[str, str]]:
     """All (outer, inner) pairs that follow from the declared order."""
-    if not system.lock_order:
-        return frozenset()
-    import networkx as nx
+    following: dict[str, list[str]] = {}
+    for outer, inner in system.lock_order:
+        following.setdefault(outer, []).append(inner)
+    pairs: set[tuple[str, str]] = set()
+    for outer in following:
+        todo = list(following[outer])
+        while todo:
+            inner = todo.pop()
+            if (outer, inner) not in pairs:
+                pairs.add((outer, inner))
+                todo.extend(following.get(inner, ()))
+    return frozenset(pairs)
 
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_edges_from(system.lock_order)
-    return frozenset(nx.transitive_closure(graph).edges)
+
+def _circular(edges: Iterable[tuple[int, int]]) -> bool:
+    """Whether some edges form a cycle."""
+    before: dict[int, list[int]] = {}
+    for source, target in edges:
+        before.setdefault(target, []).append(source)
+    try:
+        TopologicalSorter(before).prepare()
+    except CycleError:
+        return True
+    return False
 
 
 # --------------------------------------------------------------------------------------------------------------------

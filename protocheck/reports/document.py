@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -18,6 +18,7 @@ from protocheck.diagnostics import Diagnostic, ModelError, Rule
 from protocheck.findings import Blocked, DeadlockExplanation, Report
 from protocheck.ir.expr import VarKind
 from protocheck.ir.system import Act
+from protocheck.records import dataclass
 from protocheck.reports import json as reports_json
 from protocheck.traces.standing import Stand
 from protocheck.traces.trace import (

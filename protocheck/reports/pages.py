@@ -8,11 +8,11 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from tabulate import tabulate
 
+from protocheck.records import dataclass
 from protocheck.reports.style import display_width, printable, wrap
 
 _WIDTH = 80

@@ -7,9 +7,10 @@ Identifiers are ``Ident`` nodes, so that each can be pointed at. Comparing two t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
+from protocheck.records import dataclass
 from protocheck.source import SourceFile, Span
 
 

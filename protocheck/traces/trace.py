@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import assert_never
 
@@ -50,6 +50,7 @@ from protocheck.ir.system import (
     Transition,
     Wish,
 )
+from protocheck.records import dataclass
 from protocheck.source import Origin
 from protocheck.traces.causes import causes
 from protocheck.traces.explain import support

@@ -8,11 +8,12 @@ locks are surely held, and compares accesses pairwise.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias, assert_never
 
 from protocheck.ir.expr import Op
 from protocheck.ir.system import MASKS, LockKind
+from protocheck.records import dataclass
 from protocheck.types.tree import (
     THIS_CPU,
     Acquire,

@@ -7,11 +7,12 @@ Symbols are filled in lazily, because names may be used before they are declared
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
 from protocheck.diagnostics import Label
 from protocheck.ir.system import LockKind
+from protocheck.records import dataclass
 from protocheck.source import Span
 from protocheck.syntax import nodes as n
 from protocheck.types import ranges

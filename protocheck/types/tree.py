@@ -10,12 +10,13 @@ NOTE(well-typed): in a :class:`CheckedModule` every rule of the static checks ha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from protocheck.diagnostics import Diagnostic
 from protocheck.ir.expr import Op, Quantifier
 from protocheck.ir.system import LockKind, ThreadKind
+from protocheck.records import dataclass
 from protocheck.source import SourceFile, Span
 from protocheck.types.types import Type
 

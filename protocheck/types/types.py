@@ -5,8 +5,10 @@ Sizes stay expressions (over ``param`` names) until an instance is compiled, so 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TypeAlias
+
+from protocheck.records import dataclass
 
 if TYPE_CHECKING:
     from protocheck.types.tree import Expr
