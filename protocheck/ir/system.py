@@ -196,6 +196,7 @@ class LockKind(Enum):
     FLAG = "flag"
     IRQ_OFF = "irq_off"  # no lock: a thread that keeps interrupts away from its CPU "holds" it
     PREEMPT_OFF = "preempt_off"
+    MIGRATE_OFF = "migrate_off"
     BUSY = "busy"
 
     @property
@@ -204,7 +205,7 @@ class LockKind(Enum):
         return self in (LockKind.RWLOCK, LockKind.RWSEM, LockKind.BUSY)
 
 
-MASKS = (LockKind.IRQ_OFF, LockKind.PREEMPT_OFF)
+MASKS = (LockKind.IRQ_OFF, LockKind.PREEMPT_OFF, LockKind.MIGRATE_OFF)
 NEVER_WAITED_FOR = (LockKind.SRCU, *MASKS)  # to take: everybody may hold them at once
 
 

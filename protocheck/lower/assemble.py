@@ -172,7 +172,7 @@ class _Compiler:
         reductions: Reductions,
         also: Sequence[str] = (),
     ) -> None:
-        self.module = module
+        self.module = instance.module if any(th.moves for th in instance.threads.values()) else module
         self.also = also
         self.instance = instance
         self.prepared = prepared
@@ -637,6 +637,8 @@ class _Compiler:
     def at_rest(self, name: str) -> list[Key]:
         steps = self.steps[name]
         nodes = self.graphs[name].nodes
+        if self.instance.threads[name].moves:
+            return list(steps.keys)
         if self.instance.threads[name].interrupt:
             return [k for k in steps.keys if isinstance(nodes[k.node].op, ops.IrqBegin)]
         if self.instance.threads[name].kind is ThreadKind.ADVERSARY:
@@ -848,6 +850,11 @@ class _Compiler:
     def moving(self, name: str, who: tuple[Expr, ...]) -> Expr:
         stopped = self.shared.stopped.get(name)
         return TRUE if stopped is None else not_(Read(stopped, who))
+
+    def movable(self, name: str, who: tuple[Expr, ...]) -> Expr:
+        """For a class that moves another one between CPUs: whether there still is an instance to be moved."""
+        moved = self.instance.threads[name].moves
+        return and_(not_(self.ended(moved, who)), self.moving(moved, who)) if moved else TRUE
 
     def others(self, name: str) -> tuple[Param, ...]:
         return tuple(self.names.fresh(q.sort, q.name) for q in self.views[name].params)
@@ -1073,6 +1080,7 @@ class _Finisher:
             c.running(),
             c.moving(self.name, self.own),
             c.cpus.free(self.name, self.own),
+            c.movable(self.name, self.own),
             *path.guard,
         )
         updates = [] if source == target else [Update(pc, self.own, Lit(target))]
@@ -1421,6 +1429,8 @@ def _text(node: Node) -> str:
         return "next turn"
     if isinstance(node.op, ops.Finish):
         return "end"
+    if isinstance(node.op, ops.Move):
+        return "goes to another CPU"
     return text.rstrip(" {").rstrip(";").strip()
 
 
@@ -1477,6 +1487,8 @@ def _written(node: Node, instance: Instance) -> Iterator[str]:
             found = _root(call.place, a) if call.name not in ("snapshot", "new", "try_new") else None
         case ops.Inline(statement, False):
             yield from _assigned(statement, a)
+        case ops.Move(cpu):
+            yield cpu.state
         case _:
             pass
     if found is not None and not instance.module.states[found].ghost:

@@ -8,9 +8,25 @@ threads and the locks they hold decide it, but for what IPIs have asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from protocheck.ir.expr import FALSE, TRUE, Expr, Lit, Param, Read, Var, VarKind, and_, eq, exists, ne, not_, or_
+from protocheck.ir.expr import (
+    FALSE,
+    TRUE,
+    Expr,
+    Lit,
+    Param,
+    Read,
+    Var,
+    VarKind,
+    and_,
+    eq,
+    exists,
+    forall,
+    ne,
+    not_,
+    or_,
+)
 from protocheck.ir.expr import substitute as put_in
 from protocheck.ir.sorts import BOOL, RangeSort, Sort
 from protocheck.ir.system import HELD_NONE, ITS_CPU, NEVER_WAITED_FOR, LockKind, Wait, WaitsFor
@@ -127,11 +143,28 @@ class Cpus:
             here = and_(inside, *map(eq, others, cpu), self.active(handler, others))
             yield Blocker(handler, others, here, "runs on this CPU")
 
+    def pinned(self, name: str, who: tuple[Expr, ...]) -> Expr:
+        """Whether an instance that migrates has to stay where it is."""
+        return or_(self.stays(name, who), self._has(name, who, lambda lock: lock.kind is LockKind.MIGRATE_OFF))
+
+    def over_mover(self, name: str, who: tuple[Expr, ...]) -> tuple[Blocker, ...]:
+        """Who keeps an instance of a class that moves others from doing so: the one that it would move."""
+        moved = self.threads[name].moves
+        others = tuple(self.fresh(q.sort, q.name) for q in self.views[moved].params)
+        cond = and_(*map(eq, others, who), self.pinned(moved, others))
+        blocker = Blocker(moved, others, cond, "has to stay on its CPU")
+        return () if cond == FALSE else (blocker,)
+
     def over_thread(self, name: str, who: tuple[Expr, ...]) -> tuple[Blocker, ...]:
         """Who keeps a thread from its next step: handlers, and threads with preemption off."""
+        if self.threads[name].moves:
+            return self.over_mover(name, who)
         if name not in self.where or self.is_handler(name):
             return ()
-        cpu = self.at(name, who)
+        return self._over(name, who, self.at(name, who))
+
+    def _over(self, name: str, who: tuple[Expr, ...], cpu: tuple[Expr, ...]) -> tuple[Blocker, ...]:
+        """Who would keep an instance from its next step if it were on ``cpu``."""
         found = list(self._running(cpu))
         for other in self.where:
             if self.is_handler(other):
@@ -179,11 +212,20 @@ class Cpus:
 
     def preempted(self, name: str, resolve: Callable[[Expr], Expr], here: Expr, blocked: Expr) -> Iterator[Wait]:
         """A thread that could move, were it not for others on its CPU (``blocked``: where it waits anyway)."""
-        over = self.over_thread(name, self.views[name].params)
+        who = self.views[name].params
+        over = self.over_thread(name, who)
+        kept = or_(*(b.holds() for b in over))
+        on = tuple(b.edge(resolve) for b in over)
+        idle = TRUE if self.threads[name].moves else FALSE
+        if over and self.threads[name].migrates is not None:  # it waits for whoever is in the way on every CPU
+            cpu = tuple(self.fresh(e.var.sort, "cpu") for e in self.at(name, who) if isinstance(e, Read))
+            anywhere = self._over(name, who, cpu)
+            free = not_(self.pinned(name, who))
+            kept = and_(kept, or_(not_(free), forall(cpu, or_(*(b.holds() for b in anywhere)))))
+            on += tuple(replace(b, cond=exists(cpu, and_(free, b.cond))).edge(resolve) for b in anywhere)
         if over:
-            cond = and_(resolve(and_(here, or_(*(b.holds() for b in over)))), not_(blocked))
-            on = tuple(b.edge(resolve) for b in over)
-            yield Wait(name, cond, on, FALSE, ITS_CPU, None, self.graphs[name].nodes[0].origin)
+            cond = and_(resolve(and_(here, kept)), not_(blocked))
+            yield Wait(name, cond, on, idle, ITS_CPU, None, self.graphs[name].nodes[0].origin)
 
     def pending(
         self,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from protocheck.ir.expr import Op
-from protocheck.ir.system import LockKind, ThreadKind
+from protocheck.ir.system import MASKS, LockKind, ThreadKind
 from protocheck.lower.bounds import bounded_type
 from protocheck.lower.instance import Instance
 from protocheck.lower.nodes import (
@@ -42,6 +42,7 @@ from protocheck.lower.nodes import (
     Load,
     Lower,
     Mark,
+    Move,
     MustHold,
     MustNotHold,
     Node,
@@ -160,6 +161,9 @@ def thread_flow(
     for i, p in enumerate(thread.params):
         root.bindings[p.number] = OwnIndex(i)
         root.forms[p.number] = ("own", i)
+    if thread.moves:
+        builder.mover(thread, root)
+        return builder.graph
     if thread.interrupt:
         builder.handler(thread, root)
         return builder.graph
@@ -254,6 +258,32 @@ class _Builder:
                 source.succ[slot] = begin.number
             self.dead()
         self.settle_assertions()
+
+    def mover(self, thread: t.ThreadDecl, root: Activation) -> None:
+        """What moves the threads of another class between CPUs, for ever."""
+        self.emit(Nop(), root, thread.span)
+        cpu = self.instance.threads[thread.moves].cpu
+        assert isinstance(cpu, t.StateRef)
+        move = self.emit(Move(cpu), root, thread.span)
+        move.succ[0] = move.number
+        self.dead()
+
+    def where_it_runs(self, e: t.Expr, a: Activation) -> t.StateRef | None:
+        """The cell behind ``this_cpu`` in a thread that migrates."""
+        if not isinstance(e, t.LocalRef) or e.local.number != t.THIS_CPU or self.thread is None:
+            return None
+        cpu = self.thread.cpu
+        if self.thread.migrates is None or not isinstance(cpu, t.StateRef):
+            return None
+        for i, p in enumerate(self.thread.params):
+            a.bindings.setdefault(p.number, OwnIndex(i))
+            a.forms.setdefault(p.number, ("own", i))
+        return t.StateRef(cpu.state, cpu.index, type=cpu.type, span=e.span)
+
+    def stays(self) -> bool:
+        """Whether the thread surely stays on its CPU here."""
+        kinds = (*MASKS, LockKind.SPINLOCK, LockKind.RWLOCK)
+        return any(self.module.locks[h.form.lock].kind in kinds for h in self.held)
 
     def inherit(self, outer: Activation, inner: Activation) -> Activation:
         """What is called runs on the CPU of the caller."""
@@ -362,6 +392,8 @@ class _Builder:
     def contended(self, ref: t.StateRef, write: bool, a: Activation) -> bool:
         if self.depth > 0 or self.thread is None or self.module.states[ref.state].ghost:
             return False
+        if self.thread.migrates is not None and ref.state == f"{self.thread.name}.cpu":
+            return not self.merge or not self.stays()
         return not self.merge or self.contention.contended(self.access(ref, write, a))
 
     def guard(self, ref: t.StateRef, write: bool, a: Activation) -> None:
@@ -405,6 +437,9 @@ class _Builder:
                 if not self.contended(new, False, a):
                     return new
                 return self.loaded(new, a)
+            case t.LocalRef(local) if local.number == t.THIS_CPU:
+                here = self.where_it_runs(e, a)
+                return e if here is None else self.pure(here, a)
             case t.LocalRef(local) if local.ref:
                 target, owner = self.resolve(e, a)
                 if isinstance(target, t.LocalRef):
@@ -551,6 +586,9 @@ class _Builder:
 
     def happens(self, e: t.Expr, a: Activation) -> bool:
         """Whether evaluating ``e`` is a step or needs a guard check: then it must not happen where it is not needed."""
+        here = self.where_it_runs(e, a)
+        if here is not None:
+            return self.contended(here, False, a)
         match e:
             case t.StateRef() if self.contended(e, False, a):
                 return True
@@ -859,7 +897,8 @@ class _Builder:
         match e:
             case t.LocalRef(local):
                 b = a.bindings.get(local.number)
-                return isinstance(b, OwnIndex) or (isinstance(b, Alias) and not local.ref)
+                moves = self.where_it_runs(e, a) is not None
+                return isinstance(b, OwnIndex) or (isinstance(b, Alias) and not local.ref and not moves)
             case t.Wrap(base):
                 return self.fixed(base, a)
             case _:
@@ -1215,6 +1254,8 @@ class _Builder:
             guard = declaration.guard
             if guard is not None and not guard.read_any and self.thread is not None and not self.shown(ref, False, a):
                 return False
+        if any(h is not None and self.contended(h, False, a) for h in (self.where_it_runs(x, a) for x in walk(e))):
+            return False
         return self.depth > 0 or not any(isinstance(x, t.LocalRef) and x.local.ref for x in walk(e))
 
     def plain_place(self, place: t.Place, a: Activation) -> bool:
@@ -1336,7 +1377,7 @@ class _Builder:
         """Whether ``e`` is a local of the caller that nothing can change during the call."""
         match e:
             case t.LocalRef(local):
-                return not local.mutable and not local.ref and local.number > 0
+                return not local.mutable and not local.ref and local.number > 0  # not `this_cpu`
             case t.Wrap(base):
                 return self.held_still(base, a)
             case t.Unwrap(base, False) if isinstance(e.type, PointerType):

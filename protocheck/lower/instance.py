@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from protocheck.diagnostics import Diagnostic, Label, ModelError
 from protocheck.ir.expr import Op, compute
 from protocheck.ir.sorts import BOOL, EnumSort, OptionSort, RangeSort, ScalarSort, Sort
+from protocheck.lower.migration import with_migration
 from protocheck.lower.rules import EMPTY_TYPE, NOTHING_RUNS, REQUIREMENT_NOT_MET, SETTING_OUT_OF_RANGE, UNKNOWN_SETTING
 from protocheck.source import Span
 from protocheck.types.tree import (
@@ -196,6 +197,7 @@ def instantiate(
                 routines[v.target] = v.replacement
             elif v.target in threads:
                 threads[v.target] = v.replacement
+    module, threads = with_migration(module, threads)
     instance = Instance(module, scenario, chosen, params, scalarsets, routines, threads)
     for r in module.requires:
         if not instance.constant(r):

@@ -339,6 +339,13 @@ class IrqEnd:
 
 
 @dataclass(frozen=True)
+class Move:
+    """An instance of another class, which has the same indexes, goes to another CPU. A step."""
+
+    cpu: t.StateRef
+
+
+@dataclass(frozen=True)
 class SendIpi:
     """``ipi``. A step."""
 
@@ -395,6 +402,7 @@ NodeOp: TypeAlias = (
     | Freeze
     | IrqBegin
     | IrqEnd
+    | Move
     | SendIpi
     | AwaitIpi
     | Crash
@@ -453,6 +461,7 @@ def is_step(node: Node) -> bool:
             | HaltAll()
             | Freeze()
             | IrqBegin()
+            | Move()
             | SendIpi()
             | AwaitIpi()
             | Crash()

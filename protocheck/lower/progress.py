@@ -226,7 +226,8 @@ def starvation(system: System, raws: Raws, compiled: Compiled) -> ProgressTarget
             if name != thread.name:
                 continue
             own = someone.steps(system, n, thread)
-            others.append((n, not_(own)))
+            if not _moves(graph):
+                others.append((n, not_(own)))
             if _useful(raw, graph) or not _retries(graph, raw.source):
                 reaching.append((n, own))
     over = or_(not_(compiled.running), *easy)  # who is at ease later on, or stopped, is not kept from anything
@@ -254,6 +255,11 @@ def _useful(raw: RawTransition, graph: Graph) -> bool:
             case _:
                 pass
     return False
+
+
+def _moves(graph: Graph) -> bool:
+    """Whether the class only moves other threads between CPUs."""
+    return graph.thread is not None and bool(graph.thread.moves)
 
 
 def _retries(graph: Graph, key: Key) -> bool:

@@ -813,7 +813,8 @@ class Stepper:
             p.check("lock_misuse", FALSE, message, node.origin, False, TRUE)
         for lock, names in self.shared.holders.items():
             masks = self.module.locks[lock].kind in MASKS
-            spins = self.module.locks[lock].kind in (LockKind.SPINLOCK, LockKind.RWLOCK) or masks
+            kind = self.module.locks[lock].kind
+            spins = kind in (LockKind.SPINLOCK, LockKind.RWLOCK) or (masks and kind is not LockKind.MIGRATE_OFF)
             if self.name not in names or (op.spinning and not spins):
                 continue
             held = any(h.lock.lock == lock for h in node.held)
@@ -1019,6 +1020,8 @@ class Stepper:
             case ops.IrqEnd():
                 self.served(p, ops.IrqEnd())
                 yield p, node.succ[0]
+            case ops.Move(cpu):
+                yield from self.move(p, cpu, node)
             case ops.SendIpi(handler, cpu):
                 there = tuple(flatten(self.e.value(cpu, a, p)))
                 p.store.write(self.shared.cpus.asked(handler), Write(there, TRUE))
@@ -1199,6 +1202,16 @@ class Stepper:
             p.store.write(asked, Write(self.own, FALSE))
             self.served(p, node.op)
         if all(self.assume(p, not_(b.holds()), node) for b in cpus.over_handler(self.own)):
+            yield p, node.succ[0]
+
+    def move(self, p: Path, cpu: t.StateRef, node: Node) -> Iterator[tuple[Path, int | Key]]:
+        """The thread of the same index goes to another CPU, unless something keeps it or it has ended."""
+        storage = self.e.states[cpu.state]
+        there = tuple(self.e.names.fresh(s, "to") for s in index_sorts(cpu.type, self.e.instance))
+        here = tuple(flatten(load(storage, self.own, p.store)))
+        save(storage, self.own, self.e.bundle(cpu.type, there), p.store, self.e.fresh)
+        p.params = (*p.params, *there)
+        if self.assume(p, not_(and_(*map(eq, here, there))), node):
             yield p, node.succ[0]
 
     def served(self, p: Path, op: ops.NodeOp) -> None:

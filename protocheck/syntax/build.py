@@ -393,6 +393,7 @@ class Builder:
     def thread(
         self,
         span: Span,
+        migrating: n.Ident | None,
         kind: n.Ident,
         path: n.Path,
         indexes: tuple[n.TypedName, ...] | None,
@@ -401,7 +402,8 @@ class Builder:
         body: n.Block,
     ) -> tuple[n.Path, n.ThreadDecl]:
         word = cast(n.ThreadKind, kind.text)
-        return path, n.ThreadDecl(word, path[-1], indexes or (), where, body, cpu, span=span, doc=self._doc(span))
+        made = n.ThreadDecl(word, path[-1], indexes or (), where, body, cpu, False, migrating is not None, span=span)
+        return path, replace(made, doc=self._doc(span))
 
     def plain_thread(self, span: Span, plain: tuple[n.Path, n.ThreadDecl]) -> n.ThreadDecl:
         self._single(plain[0], plain[1].kind)
@@ -956,7 +958,7 @@ class Builder:
         return n.Region(name, body, span=span)
 
     def masked(self, span: Span, word: n.Ident, body: n.Block) -> n.Masked:
-        return n.Masked("irq_off" if word.text == "irq_off" else "preempt_off", body, span=span)
+        return n.Masked(cast(n.Mask, word.text), body, span=span)
 
     def ipi(self, span: Span, handler: n.Expr, cpu: n.Expr) -> n.Ipi:
         return n.Ipi(handler, cpu, False, span=span)

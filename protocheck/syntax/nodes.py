@@ -670,11 +670,14 @@ class Halt(Node):
     """``halt;``"""
 
 
+Mask: TypeAlias = Literal["irq_off", "preempt_off", "migrate_off"]
+
+
 @dataclass(frozen=True)
 class Masked(Node):
-    """``irq_off { }``, ``preempt_off { }``"""
+    """``irq_off { }``, ``preempt_off { }``, ``migrate_off { }``"""
 
-    what: Literal["irq_off", "preempt_off"]
+    what: Mask
     body: Block
 
 
@@ -948,7 +951,8 @@ ThreadKind: TypeAlias = Literal["thread", "server", "environment", "interrupt"]
 
 @dataclass(frozen=True)
 class ThreadDecl(Decl):
-    """``thread migrate[dst : vm, src : vm] where dst != src { }``, ``server work[c : cpu] on c { }``.
+    """``thread migrate[dst : vm, src : vm] where dst != src { }``, ``server work[c : cpu] on c { }``,
+    ``migrating thread run[v : vcpu] { }``.
 
     ``interrupt tick on cpu { }`` and (``ipi``) ``interrupt call on cpu by ipi { }`` have one index, of type ``cpu``.
     """
@@ -960,6 +964,7 @@ class ThreadDecl(Decl):
     body: Block
     cpu: Expr | None = None
     ipi: bool = False
+    migrating: bool = False
 
 
 @dataclass(frozen=True)

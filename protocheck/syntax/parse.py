@@ -277,7 +277,7 @@ def _span(file: SourceFile, token: Token) -> Span:
 _ROLES = frozenset({"HYPERVISOR", "GUEST", "FIRMWARE", "USERSPACE", "HARDWARE", "DEVICE", "KERNEL"})
 _MEMBERS = frozenset(
     {"TYPE", "CONST", "PUB", "GHOST", "STATE", "LOCK", "OP", "PROC", "FN", "THREAD", "SERVER", "ENVIRONMENT", "VARIANT"}
-    | {"INTERRUPT", "SLOW"}
+    | {"INTERRUPT", "SLOW", "MIGRATING"}
     | {"INIT", "ALWAYS", "INVARIANT", "TRANSITION", "FINAL", "REACHABLE", "WEAKNESS"}
     | {"PROGRESS", "RECOVERABLE", "EVERY"}
     | {"OBJECT"}
@@ -349,6 +349,8 @@ def _begins(
         return False
     named = token.type in firsts and (token.type not in _ROLES | {"OBJECT", "RUN"} or after not in _AFTER_NAME)
     if token.type == "SLOW" and after not in ("OP", "PROC"):
+        named = False
+    if token.type == "MIGRATING" and after not in ("THREAD", "SERVER", "ENVIRONMENT"):
         named = False
     if token.type in ("PROGRESS", "RECOVERABLE", "RUN"):  # names as well, which stand in the middle of an expression
         named = after in _NAMES and (starts_line or before.type in ("SEMI", "RBRACE"))
@@ -712,7 +714,7 @@ def _hint(misfit: _Misfit, accepted: set[str]) -> str:
 
 _CLAIM_WORDS = frozenset({"RUN", "LEADS", "TO", "PROGRESS", "RECOVERABLE", "LEADS_TO", "FINISHES", "FAIR"})
 _FAILURE_WORDS = frozenset({"MAY_FAIL", "FAIL", "TRY", "ON_ERROR", "KILLABLE"})
-_CPU_WORDS = frozenset({"INTERRUPT", "IPI", "IPI_WAIT", "IRQ_OFF", "ON", "PREEMPT_OFF"})
+_CPU_WORDS = frozenset({"INTERRUPT", "IPI", "IPI_WAIT", "IRQ_OFF", "MIGRATE_OFF", "MIGRATING", "ON", "PREEMPT_OFF"})
 _INSTRUCTION_WORDS = frozenset({"SLOW", "HOLDS", "TIMES", "COUNTER", "WINDOW"})
 _SOFT = _ROLES | _CLAIM_WORDS | _FAILURE_WORDS | _CPU_WORDS | _INSTRUCTION_WORDS | {
     "READ", "WRITE", "IDLE", "DOWN", "SET", "SNAPSHOT", "SRCU", "MOST", "CALLS", "STEPS", "STEP",
@@ -728,7 +730,7 @@ _STATEMENT = frozenset(
     {"VAR", "LET", "IGNORE", "CHOOSE", "HAVOC", "IF", "WHILE", "LOOP", "FOR", "BREAK", "CONTINUE", "RETURN", "RETRY"}
     | {"EITHER", "ATOMIC", "GHOST", "REGION", "WITH", "UNDER", "ACQUIRE", "RELEASE", "DOWNGRADE", "SYNCHRONIZE"}
     | {"AWAIT", "SPIN", "ASSERT", "BUG", "STOP", "HALT", "SKIP", "MIGHT_SLEEP"}
-    | {"IRQ_OFF", "PREEMPT_OFF", "IPI", "IPI_WAIT"}
+    | {"IRQ_OFF", "PREEMPT_OFF", "MIGRATE_OFF", "IPI", "IPI_WAIT"}
 )
 _TYPE_WORDS = frozenset({"BOOL", "ENUM", "RECORD", "VERSION"})
 _ARITHMETIC = frozenset({"PLUS", "MINUS", "STAR", "SLASH", "PERCENT", "SHL", "SHR", "AMP", "PIPE", "CARET"})

@@ -389,7 +389,6 @@ const B = 0 < A && A < 3
 )
 
 LATER: Mapping[str, tuple[str, str]] = {
-    "migrating": ("threads that move between CPUs", "write a thread per CPU, and hand the work over in shared state"),
     "strict": ("scenarios that want every assumption named", "leave it out: the report lists what is assumed"),
 }
 """Words of constructs that are planned: what each means, and what to write instead."""

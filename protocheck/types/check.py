@@ -379,6 +379,7 @@ class _Checker:
             with x.in_mode("pure"), x.without_calls("in the condition of a thread"):
                 where = x.condition(node.where)
         cpu: t.Expr | None = None
+        migrates: t.Migrates | None = None
         interrupt = ""
         if node.kind == "interrupt":
             interrupt = "ipi" if node.ipi else "any"
@@ -386,10 +387,16 @@ class _Checker:
         elif node.cpu is not None:
             with x.in_mode("pure"), x.without_calls("in the CPU of a thread"):
                 cpu = x.value(node.cpu, self.types.cpu(home, node.cpu.span))
+        if node.migrating:
+            kind = self.types.cpu(home, node.name.span)
+            migrates = t.Migrates(cpu, self.world.local("this_cpu", kind))
+            own = tuple(t.LocalRef(local=p, type=p.type, span=node.name.span) for p in params)
+            cpu = t.StateRef(state=f"{symbol.name}.cpu", index=own, type=kind, span=node.name.span)
         body = Stmts(x, what="thread").body(node.body)
         return t.ThreadDecl(
             name=symbol.name, actor=home.owner, kind=ThreadKind.SERVER if interrupt == "ipi" else KINDS[node.kind],
             params=params, where=where, body=body, span=node.name.span, doc=node.doc, cpu=cpu, interrupt=interrupt,
+            migrates=migrates,
         )  # fmt: skip
 
     def init(self, node: n.Init, home: Home) -> t.Block:

@@ -236,22 +236,24 @@ def _refuse_no_cpu(
     reach: dict[str, list[str]],
 ) -> None:
     """``this_cpu`` in code of a thread that is bound to no CPU."""
-    uses: dict[str, Span] = {}
-    for name, found in bodies.items():
-        for body in found:
-            for s in statements(body.body) if body.body is not None else ():
-                for e in expressions(s):
-                    for part in everything(e):
-                        if isinstance(part, t.LocalRef) and part.local.number == t.THIS_CPU:
-                            uses.setdefault(name, part.span)
+    def use(body: t.Routine | t.ThreadDecl) -> Span | None:
+        for s in statements(body.body) if body.body is not None else ():
+            for e in expressions(s):
+                for part in everything(e):
+                    if isinstance(part, t.LocalRef) and part.local.number == t.THIS_CPU:
+                        return part.span
+        return None
+
+    uses = {name: next((at for b in found if (at := use(b)) is not None), None) for name, found in bodies.items()}
     for thread, names in reach.items():
         for body in bodies[thread]:
             if not isinstance(body, t.ThreadDecl) or body.cpu is not None:
                 continue
-            for name in names:
-                if name in uses:
+            for name in names:  # another variant of the thread is another body, and may run somewhere
+                at = use(body) if name == thread else uses.get(name)
+                if at is not None:
                     world.report.add(
-                        rules.NO_CPU, f"`{thread}` runs on no CPU that the model speaks of", uses[name],
+                        rules.NO_CPU, f"`{thread}` runs on no CPU that the model speaks of", at,
                         "asks for it here", [Label(body.span, "declared here")],
                         f"say where it runs: `{body.kind.value} {body.span.text} on CPU`",
                     )  # fmt: skip

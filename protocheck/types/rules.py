@@ -1152,7 +1152,7 @@ NO_CPU = _rule(
     "`this_cpu` in the code of a thread that is bound to no CPU.",
     """
 A thread has a CPU to itself unless it says `on CPU`; a CPU of its own has no name. Code that asks for `this_cpu`, also
-in a proc that is called, runs only in threads that say where, and in interrupt handlers.
+in a proc that is called, runs only in threads that say where or are `migrating`, and in interrupt handlers.
 """,
     """
 type cpu = scalarset(cpus in 1..4 = 2)

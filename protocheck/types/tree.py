@@ -747,6 +747,14 @@ class Routine:
 
 
 @dataclass(frozen=True)
+class Migrates:
+    """Where the threads of a class begin that move between CPUs: at ``first``, or all at one that is chosen."""
+
+    first: Expr | None
+    chosen: Local
+
+
+@dataclass(frozen=True)
 class ThreadDecl:
     """A thread, server, environment or (with its calls spelt out as a loop of choices) adversary."""
 
@@ -760,6 +768,8 @@ class ThreadDecl:
     doc: str = ""
     cpu: Expr | None = None  # over ``params``: the CPU it runs on; None: one of its own
     interrupt: str = ""  # "any": a handler that may run at any time; "ipi": one that runs when it is asked to
+    migrates: Migrates | None = None  # how a thread that changes its CPU begins; ``cpu`` is then a cell of state
+    moves: str = ""  # not written by anybody: the steps in which thread ``moves`` goes to another CPU
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,6 @@ _CONSTRUCTS = {
     "recoverable": "recoverable r: true;",
     "progress": "progress p: true;",
     "fair": "hypervisor k { proc f() { fair either { skip; } or { skip; } } }",
-    "migrating": "hypervisor k { migrating thread t { skip; } }",
     "strict": "scenario s strict { expect all hold; }",
 }
 

@@ -154,7 +154,8 @@ def _code(decl: n.RoutineDecl | n.FnDecl | n.ThreadDecl, name: str) -> str:
         if decl.kind == "interrupt":
             ipi = " by ipi" if decl.ipi else ""
             return f"interrupt {name} on {_type(decl.indexes[0].type)}{ipi} {_stmt(decl.body)}"
-        return f"{decl.kind} {name}{size}{_opt('where', decl.where)}{_opt('on', decl.cpu)} {_stmt(decl.body)}"
+        moves = "migrating " if decl.migrating else ""
+        return f"{moves}{decl.kind} {name}{size}{_opt('where', decl.where)}{_opt('on', decl.cpu)} {_stmt(decl.body)}"
     params = ", ".join(f"{'ref ' if p.ref else ''}{p.name} : {_type(p.type)}" for p in decl.params)
     if isinstance(decl, n.FnDecl):
         head = f"fn {name}({params}) -> {_type(decl.result)}"
