@@ -9,7 +9,6 @@ import shlex
 import shutil
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field, replace
 from functools import partial
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO, assert_never
 
 from protocheck.commands import add_commands, find_command
 from protocheck.diagnostics import Diagnostic, ModelError
+from protocheck.progress import Progress
 from protocheck.records import dataclass
 from protocheck.reports.formats import CANNOT_TELL, FORMATS, JSON, NAMES, TABLE, TEXT, Tells, Told, find_format, tell
 from protocheck.usage import (
@@ -52,7 +52,7 @@ exit codes:
 
 # NOTE(engine-names): those of ``check.ENGINES``, which is not imported here because it takes its time; a test compares.
 _ENGINES = ("auto", "explore", "bmc", "ic3", "kinduction")
-_SCHEMAS = ("json", "jsonl", "info", "library", "compare", "sweep", "mutate")
+_SCHEMAS = ("json", "jsonl", "info", "library", "compare", "sweep", "mutate", "explain-run")
 _WIDEST = 120
 _NARROWEST = 40
 _PATIENCE = 30.0  # seconds per scenario to look for proofs for any size, if they are asked for
@@ -557,7 +557,7 @@ def _answers(models: Sequence[ModelFile], request: _Request, jobs: int) -> Itera
     except ModelError as fault:
         yield _Fault(BAD_INPUT, fault.diagnostics)
         return
-    progress = _Progress(sys.stderr, [u.model.shown for u in units])
+    progress = Progress(sys.stderr, [u.model.shown for u in units])
     stop = threading.Event()
     work = [partial(_one, unit, request, stop) for unit in units]
     parts: list[_Checked] = []
@@ -730,41 +730,6 @@ def _style(stream: TextIO) -> Style:
     terminal = stream.isatty()
     columns = shutil.get_terminal_size().columns if terminal else _PIPED
     return Style(wants_color(terminal, os.environ), max(_NARROWEST, min(columns, _WIDEST)))
-
-
-class _Progress:
-    """What is being done, on one line of a terminal, for whatever takes longer than a second; nothing elsewhere."""
-
-    PATIENCE = 1.0
-
-    def __init__(self, stream: TextIO, names: Sequence[str]) -> None:
-        self._stream = stream
-        self._names = names
-        self._finished = 0
-        self._begin = self._last = time.monotonic()
-        self._visible = False
-
-    def tell(self, number: int, words: str) -> None:
-        """Say that piece ``number`` is at ``words``."""
-        now = time.monotonic()
-        if not self._stream.isatty() or now - self._begin < self.PATIENCE or now - self._last < 0.1:
-            return
-        self._last = now
-        count = f"[{self._finished}/{len(self._names)}] " if len(self._names) > 1 else ""
-        line = f"{count}{self._names[number]}: {words} ({now - self._begin:.0f} s)"
-        room = shutil.get_terminal_size().columns - 1
-        print(f"\r\x1b[K{line[:room]}", end="", file=self._stream, flush=True)
-        self._visible = True
-
-    def done(self) -> None:
-        """One more piece has its answer."""
-        self._finished += 1
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._visible:
-            print("\r\x1b[K", end="", file=self._stream, flush=True)
-            self._visible = False
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from protocheck.progress import Progress
 from protocheck.usage import (
     BAD_USAGE,
     BAD_VALUE,
     NO_CERTIFICATES,
     NO_SUCH_FILE,
+    NOTHING_TO_EXPLAIN,
     ModelFile,
     UsageError,
     find_models,
@@ -39,6 +41,7 @@ def add_commands(commands: Subparsers) -> None:
     _add_sweep(commands)
     _add_mutate(commands)
     _add_simulate(commands)
+    _add_explain_run(commands)
     _add_graph(commands)
     _add_certify(commands)
     _add_doc(commands)
@@ -52,6 +55,7 @@ def find_command(name: str) -> Command | None:
         "sweep": _sweep,
         "mutate": _mutate,
         "simulate": _simulate,
+        "explain-run": _explain_run,
         "graph": _graph,
         "certify": _certify,
         "doc": _doc,
@@ -543,12 +547,83 @@ def _simulate(options: argparse.Namespace, style: Style) -> int:
     return OK if good else BAD_INPUT
 
 
-def _stored_run(report: str, scenario: str | None, prop: str | None) -> Run:
-    """The run of a stored report that is asked for."""
+def _stored_run(report: str, scenario: str | None, prop: str | None, violations: bool = False) -> Run:
+    """The first run of a stored report that is as asked for; if ``violations``, rather one than a witness."""
     from protocheck.reports.document import load, runs, select
 
     document = load(report)
-    found = runs(select(document, [scenario] if scenario else [], [prop] if prop else []), witnesses=True)
+    chosen = select(document, [scenario] if scenario else [], [prop] if prop else [])
+    found = (runs(chosen) if violations else ()) or runs(chosen, witnesses=True)
     if not found:
-        raise UsageError(BAD_VALUE, f"`--from {report}`: the report has no such run")
+        raise UsageError(BAD_VALUE, f"`{report}` has no such run")
     return found[0]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# explain-run
+
+
+def _add_explain_run(commands: Subparsers) -> None:
+    explain = commands.add_parser(
+        "explain-run",
+        help="tell what a stored run depends on",
+        description="Take a run of a report that `protocheck check --format json` has written, and tell which "
+        "parameter values, variants, steps, switches and statements it depends on.",
+        epilog="exit codes: 0 explained, 2 there is no such run, 3 some questions are undecided, 70 a fault of ours",
+        allow_abbrev=False,
+    )
+    explain.add_argument("report", metavar="REPORT", help="the JSON report; - reads standard input")
+    explain.add_argument("--model", metavar="MODEL", help="the model file (default: the one that the report names)")
+    explain.add_argument("--scenario", metavar="S", help="the run of this scenario (default: the first run)")
+    explain.add_argument("--property", metavar="P", help="the run of this property (default: the first run)")
+    explain.add_argument("--timeout", metavar="S", help="give up on a question after S seconds (default: 10)")
+    explain.add_argument(
+        "--format", choices=("text", "md", "json"), default="text", help="text (default), md (Markdown) or json"
+    )
+    explain.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of standard output")
+
+
+def _explain_run(options: argparse.Namespace, style: Style) -> int:
+    from pathlib import Path
+
+    from protocheck.explain_run import SECONDS, Kind, explain_run
+    from protocheck.reports.explain_run import render, render_json, render_md
+    from protocheck.types import load
+
+    timeout = _seconds(options.timeout)
+    run = _stored_run(options.report, options.scenario, options.property, violations=True)
+    given = options.model or run.model.file
+    if not Path(given).is_file():
+        raise UsageError(NOTHING_TO_EXPLAIN, f"the model of the run, `{given}`, is not there", "add --model FILE")
+    model = _model(given)
+    line = Progress(sys.stderr, [model.shown])
+    try:
+        found = explain_run(
+            load(model.path, model.shown),
+            run.scenario.name,
+            run.verdict.prop,
+            run.trace,
+            dict(run.scenario.settings),
+            timeout=SECONDS if timeout is None else timeout,
+            progress=lambda words: line.tell(0, words),
+        )
+    finally:
+        line.clear()
+    match options.format:
+        case "json":
+            text = render_json(found)
+        case "md":
+            text = render_md(found)
+        case _:
+            text = render(found, style)
+    if options.output is None:
+        print(text, end="")
+    else:
+        try:
+            Path(options.output).write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise UsageError(BAD_VALUE, f"`--output {options.output}`: {error.strerror or error}") from error
+    kinds = {a.kind for a in found.answers}
+    if Kind.BROKEN in kinds:
+        return OUR_FAULT
+    return LIMIT if kinds & {Kind.OPEN, Kind.NOT_WITHIN} else OK

@@ -148,7 +148,7 @@ def _try(
     timeout: float,
     tell: Callable[[str], None],
 ) -> Tried:
-    changed = _with_body(module, mutant)
+    changed = mutated(module, mutant)
     faults = flow_faults(changed)
     if faults:
         return Tried(mutant, Fate.REFUSED, why="; ".join(d.headline for d in faults))
@@ -188,8 +188,8 @@ def _noticed(report: ScenarioReport) -> tuple[tuple[str, ...], str]:
     return tuple(by), f"{late[0]} was not decided in time" if late else ""
 
 
-def _with_body(module: t.CheckedModule, mutant: Mutant) -> t.CheckedModule:
-    """``module`` with another body for one routine, thread or variant of one."""
+def mutated(module: t.CheckedModule, mutant: Mutant) -> t.CheckedModule:
+    """``module`` with the change: another body for one routine, thread or variant of one."""
     variant, _, name = mutant.home.rpartition("\0")
     if variant:
         return replace(

@@ -130,6 +130,23 @@ scenario at the same sizes, and the model must still allow it; the message names
     protocheck simulate my.pchk --from my.json
 """,
 )
+NOTHING_TO_EXPLAIN = Rule(
+    "nothing-to-explain",
+    "a stored run cannot be explained",
+    """\
+`protocheck explain-run REPORT` weighs a run that shows something about a claim of its model: it asks what becomes of
+the claim if one thing is changed. The report needs a run, the model must still be where the report says (or where
+`--model` says), and it must still make the claim. A run that `simulate` has saved makes no claim.
+
+    protocheck check my.pchk --scenario good --format json -o good.json     # nothing is violated there
+    protocheck explain-run good.json
+
+Mended:
+
+    protocheck check my.pchk --scenario bad --format json -o bad.json
+    protocheck explain-run bad.json
+""",
+)
 MOST_CELLS = 1000
 """How many instances one sweep may check."""
 TOO_MANY_CELLS = Rule(
@@ -210,6 +227,7 @@ RULES = (
     UNKNOWN_ENGINE,
     NO_REVISION,
     NOT_OF_THIS_MODEL,
+    NOTHING_TO_EXPLAIN,
     TOO_MANY_CELLS,
     BAD_RANGE,
     NOTHING_TO_SWEEP,

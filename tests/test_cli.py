@@ -31,6 +31,7 @@ from protocheck.findings import (
     Vacuous,
     Violated,
 )
+from protocheck.progress import Progress
 from protocheck.reports.json import schema_path
 from protocheck.source import SourceFile, Span
 
@@ -599,10 +600,10 @@ class Terminal:
 def test_progress_is_one_line_on_a_terminal_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing before a second has passed; then one line, rewritten in place, cut to the width, and taken away."""
     now = 0.0
-    monkeypatch.setattr(cli.time, "monotonic", lambda: now)
+    monkeypatch.setattr("protocheck.progress.time.monotonic", lambda: now)
     monkeypatch.setenv("COLUMNS", "40")
     terminal = Terminal()
-    progress = cli._Progress(terminal, ["a.pchk", "b.pchk"])  # type: ignore[arg-type]
+    progress = Progress(terminal, ["a.pchk", "b.pchk"])  # type: ignore[arg-type]
     now = 0.9
     progress.tell(0, "early")
     assert terminal.text == ""
@@ -622,10 +623,10 @@ def test_progress_is_one_line_on_a_terminal_after_a_second(monkeypatch: pytest.M
 def test_no_progress_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe gets nothing, however long it takes."""
     now = 0.0
-    monkeypatch.setattr(cli.time, "monotonic", lambda: now)
+    monkeypatch.setattr("protocheck.progress.time.monotonic", lambda: now)
     terminal = Terminal()
     monkeypatch.setattr(terminal, "isatty", lambda: False)
-    progress = cli._Progress(terminal, ["a.pchk"])  # type: ignore[arg-type]
+    progress = Progress(terminal, ["a.pchk"])  # type: ignore[arg-type]
     now = 100.0
     progress.tell(0, "still at it")
     progress.clear()

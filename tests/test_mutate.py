@@ -185,7 +185,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "tickets.pchk:9: drop a lock (office.spare): with counter, spare {" in text
     assert main(["mutate", "tickets.pchk", "--format", "json"]) == 1
     data = json.loads(capsys.readouterr().out)
-    assert (data["kind"], len(data["mutants"])) == ("mutation", 15)
+    assert (data["format_version"], len(data["mutants"])) == (1, 15)
     Path("one.pchk").write_text(
         "protocol one\nhypervisor k { state x : bool = false; thread t { x = true; } }\n"
         "final f: k.x;\nscenario s { expect all hold; }\n",

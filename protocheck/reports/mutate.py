@@ -54,8 +54,7 @@ def render_json(found: Mutation) -> str:
     ]
     return dump(
         {
-            "format": FORMAT_VERSION,
-            "kind": "mutation",
+            "format_version": FORMAT_VERSION,
             "file": found.file,
             "model": found.model,
             "scenarios": list(found.scenarios),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from protocheck.explain_run import Kind
 from protocheck.ir.expr import VarKind
 from protocheck.library import MARKS
 from protocheck.mutate import Fate
@@ -43,6 +44,11 @@ _VERDICT = _object(
     verdict={"enum": ["holds", "violated", "unreachable", "vacuous", "unknown", "broken"]}, sentence=_TEXT
 )
 _MARK = _object(how={"enum": list(MARKS)}, where=_TEXT)
+_ANSWER: _Schema = {
+    "answer": {"enum": [k.value for k in Kind]},
+    "steps": _or_null(_COUNT),
+    "sentence": _TEXT,
+}
 _SILENT = _object(what=_TEXT, text=_TEXT, place=_or_null(_PLACE))
 
 SCHEMAS: dict[str, _Schema] = {
@@ -138,8 +144,7 @@ SCHEMAS: dict[str, _Schema] = {
         left_out=_TEXT,
     ),
     "mutate": _object(
-        format=_VERSION,
-        kind={"const": "mutation"},
+        format_version=_VERSION,
         file=_TEXT,
         model=_TEXT,
         scenarios=_list(_TEXT),
@@ -157,6 +162,41 @@ SCHEMAS: dict[str, _Schema] = {
                 missing=_TEXT,
             )
         ),
+    ),
+    "explain-run": _object(
+        format_version=_VERSION,
+        memory_model=_TEXT,
+        file=_TEXT,
+        model=_TEXT,
+        scenario=_TEXT,
+        property=_TEXT,
+        claim=_TEXT,
+        instance=_TEXT,
+        length=_COUNT,
+        settings=_list(_object(name=_TEXT, change=_TEXT, **_ANSWER)),
+        sizes=_list(_object(name=_TEXT, value={"type": "integer"}, smallest={"type": "integer"})),
+        steps=_list(
+            _object(
+                number=_COUNT,
+                thread=_TEXT,
+                text=_TEXT,
+                place=_or_null(_PLACE),
+                needed=_FLAG,
+                effect=_TEXT,
+                without=_or_null(_object(**_ANSWER)),
+            )
+        ),
+        switches=_list(
+            _object(
+                thread=_TEXT,
+                between=_list({"type": "array", "items": _COUNT, "minItems": 2, "maxItems": 2}),
+                lines=_list(_COUNT),
+                **_ANSWER,
+            )
+        ),
+        changes=_list(_object(kind=_TEXT, what=_TEXT, text=_TEXT, place=_PLACE, loses=_list(_TEXT), **_ANSWER)),
+        changes_tried=_COUNT,
+        notes=_list(_TEXT),
     ),
 }
 """For each command that has ``--format json``, what it prints; ``library``: what ``info`` prints of a library."""

@@ -26,12 +26,12 @@ def causes(system: System, moves: Sequence[Choice], states: Sequence[State]) -> 
         def true(parts: Sequence[Expr], state: State, env: dict[str, int] = env) -> bool:
             return all(evaluate(part, state, env) for part in parts)
 
-        parts = _parts(transition.guard)
+        asked = parts(transition.guard)
         thread = thread_of(system, transition.thread)
         mine = {thread.pc, *thread.locals}
         me = transition.params[: len(thread.params)]
-        shared = [e for e in parts if any(r.var not in mine or r.index[: len(me)] != me for r in reads(e))]
-        since = _since(parts, states[: number + 1], true)
+        shared = [e for e in asked if any(r.var not in mine or r.index[: len(me)] != me for r in reads(e))]
+        since = _since(asked, states[: number + 1], true)
         others = _since(shared, states[: number + 1], true) if shared else 0
         foreign = {others} if others and movers[others - 1] != movers[number] else set()
         found.append(tuple(sorted({since, *foreign} - {0})))
@@ -48,5 +48,6 @@ def _since(
     return number
 
 
-def _parts(e: Expr) -> list[Expr]:
-    return [part for arg in e.args for part in _parts(arg)] if isinstance(e, Apply) and e.op is Op.AND else [e]
+def parts(e: Expr) -> list[Expr]:
+    """What a conjunction is made of, however it is nested."""
+    return [part for arg in e.args for part in parts(arg)] if isinstance(e, Apply) and e.op is Op.AND else [e]

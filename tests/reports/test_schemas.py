@@ -32,6 +32,7 @@ COMMANDS = {
     "compare": ["compare", "m.pchk"],
     "sweep": ["sweep", "m.pchk", "-p", "most=1..3", "--variants", "--scenario", "now"],
     "mutate": ["mutate", "m.pchk"],
+    "explain-run": ["explain-run", "run.json"],
 }
 
 
@@ -42,6 +43,7 @@ def test_output_follows_its_schema(
     """The schema that is printed accepts what is printed, and refuses a field more or one less."""
     (tmp_path / "m.pchk").write_text(MODEL)
     monkeypatch.chdir(tmp_path)
+    main(["check", "m.pchk", "--format", "json", "-o", "run.json"])
     assert main(["schema", command]) == 0
     schema = json.loads(capsys.readouterr().out)
     assert schema == schema_of(command)
