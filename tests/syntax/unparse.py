@@ -232,7 +232,7 @@ def _expectation(e: n.Expectation) -> str:
     words = [_path(e.target)]
     if e.kind is not None:
         words.append(e.kind)
-    if e.outcome != "found":
+    if e.outcome != "found" or e.kind is None:
         words.append(e.outcome)
     if e.steps is not None:
         words.append(f"in {'at most ' if e.at_most else ''}{e.steps} steps")
