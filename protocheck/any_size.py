@@ -3,7 +3,7 @@
 The sizes of scalarsets that a parameter gives are what may be any number. A seed, the same scenario with two
 interchangeable members of each, is proved by IC3; :mod:`protocheck.engines.lift` decides whether its invariant holds
 for any number; :mod:`protocheck.engines.certify` checks that again, without the engine. One proof is tried for all
-properties together, and only if that fails one for each.
+properties together, and only if that fails one for each, with larger seeds where that may help.
 
 NOTE(no-thresholds): a claim for any number is one about a model in which nothing depends on a number. Two things make
 sure of it: neither the parameters nor ``size(...)`` of such scalarsets may occur in what runs or is claimed, and the
@@ -18,10 +18,10 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TypeAlias
 
 from protocheck.diagnostics import ModelError
-from protocheck.engines import ic3
 from protocheck.engines.certify import CertificateRejected, CertificateUndecided, certify
-from protocheck.engines.lift import Lifted, Refusal, Seed, lift, same_shape
-from protocheck.engines.verdict import Budget, Invariant, Structural, Unreachable
+from protocheck.engines.lift import Refusal, Seed, same_shape
+from protocheck.engines.lift import prove_any_size as prove_seeds
+from protocheck.engines.verdict import Budget, Structural, Unreachable
 from protocheck.ir.ground import GroundError, symmetric_scalarsets
 from protocheck.ir.system import Case, DeadlockTarget, Property, PropertyTarget, System, Target
 from protocheck.lower import Instance, compile_system, instantiate
@@ -46,6 +46,9 @@ class AnySize:
     verdict: Unreachable
     rejected: CertificateRejected | None = None
 
+
+SEEDS = 3
+"""Instances of which a proof is tried, each with one member more of each scalarset than the one before."""
 
 Claims: TypeAlias = Mapping[str, "AnySize | Refusal"]
 """By name of the property; lock order is among them where its graph has no cycle."""
@@ -214,25 +217,31 @@ class _Scenario:
             structural = Structural(lock_order.DEADLOCK_FREE)
         if structural is not None:
             return AnySize(seed, target, Unreachable(structural, tuple(free)))
+        tries = 1 if len(names) > 1 else SEEDS
         try:
-            (verdict,) = ic3.run(seed, [target], budget)
+            answer = prove_seeds(lambda more: self._seed(names, free, more), budget, tries, free)
         except GroundError as problem:
             return Refusal(str(problem))
-        if not isinstance(verdict, Unreachable) or not isinstance(verdict.by, Invariant):
-            return Refusal(f"not proved at {seed.instance}")
-        there = _target(larger, names)
-        assert there is not None
-        answer = lift(seed, target, verdict.by.clauses, Seed(larger, there), budget, free)
-        if not isinstance(answer, Lifted):
+        if isinstance(answer, Refusal):
             return answer
-        lifted = Unreachable(Invariant(answer.clauses), answer.scalarsets)
+        proved = self._seed(names, free, answer.number)
+        assert proved is not None
         try:
-            certify(seed, target, lifted, self.budget.deadline)
+            certify(proved.system, proved.target, answer.verdict, self.budget.deadline)
         except CertificateUndecided as problem:
             return Refusal(f"the certificate was not re-checked: {problem}")
         except CertificateRejected as problem:
-            return AnySize(seed, target, lifted, problem)
-        return AnySize(seed, target, lifted)
+            return AnySize(proved.system, proved.target, answer.verdict, problem)
+        return AnySize(proved.system, proved.target, answer.verdict)
+
+    def _seed(self, names: Sequence[str], free: Sequence[str], more: int) -> Seed | None:
+        """The instance with two interchangeable members and ``more`` of each; None if not allowed or not larger."""
+        sizes = self._sizes(free, more)
+        if more and sizes == self._sizes(free, more - 1):
+            return None
+        system = self._at(sizes)
+        target = _target(system, names) if system is not None else None
+        return None if system is None or target is None else Seed(system, target)
 
 
 def _share(budget: Budget, part: int, of: int) -> Budget:

@@ -217,6 +217,42 @@ def test_any_size_needs_a_proof(other: list[str], tmp_path: Path) -> None:
     assert main(["check", str(path), "--timeout", "2", *other]) in (0, 3)
 
 
+PATHS = """protocol paths
+type page = scalarset(pages in 1..6 = 2)
+hypervisor host {
+    state edge : [page] [page] bool = false;
+    environment linker {
+        loop {
+            choose g : page;
+            choose h : page;
+            atomic {
+                if g != h && !(exists k in page : edge[k][g]) && !(exists k in page : edge[h][k]) {
+                    edge[g][h] = true;
+                }
+            }
+        }
+    }
+}
+invariant no_path: forall g in page, h in page, k in page :
+    g == k || !(host.edge[g][h] && host.edge[h][k]);
+scenario two { expect all hold; }
+"""
+
+
+def test_a_claim_about_three_members_is_proved_from_a_larger_seed(tmp_path: Path) -> None:
+    """At two members no path visits three, so that its proof says nothing; the one at three members is for any."""
+    path = tmp_path / "paths.pchk"
+    path.write_text(PATHS, encoding="utf-8")
+    module = load(path)
+    instance = instantiate(module, "two", {})
+    system = compile_system(module, instance)
+    wanted = [p for p in claims(system) if p.name == "no_path"]
+    claim = prove_any_size(module, instance, system, wanted, {}, Budget())["no_path"]
+    assert isinstance(claim, AnySize)
+    assert claim.verdict.any_size == ("page",)
+    assert "3 page" in claim.system.instance
+
+
 def slow(solver: RawSolver, assumptions: Sequence[int]) -> Answer:
     """A solver that takes its time."""
     time.sleep(0.0005)

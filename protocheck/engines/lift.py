@@ -57,9 +57,13 @@ class Lifted:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Nothing is claimed beyond the sizes that were proved; ``reason`` says why, for people."""
+    """Nothing is claimed beyond the sizes that were proved; ``reason`` says why, for people.
+
+    ``larger_may_help`` where the reason is one of the clauses at hand, and a proof with more members has others.
+    """
 
     reason: str
+    larger_may_help: bool = False
 
 
 class NotLiftableError(Exception):
@@ -74,29 +78,45 @@ class Seed:
     target: PropertyTarget
 
 
-def prove_any_size(compile_at: Callable[[int], Seed | None], budget: Budget, tries: int = 3) -> Unreachable | Refusal:
+@dataclass(frozen=True)
+class Proved:
+    """A proof for any size, made of the instance with ``number`` more members than the first seed; its certificate,
+    too, is about that instance."""
+
+    number: int
+    verdict: Unreachable
+
+
+def prove_any_size(
+    compile_at: Callable[[int], Seed | None],
+    budget: Budget,
+    tries: int = 3,
+    among: Sequence[str] | None = None,
+) -> Proved | Refusal:
     """Prove the target for any size, from proofs of instances: ``compile_at(k)`` has k more members in each scalarset.
 
-    Seeds are tried in turn, at most ``tries``. The verdict's certificate belongs to the instance of its seed number
-    ``k`` as much as to any: it holds for every size.
+    Seeds are tried in turn, at most ``tries``: a property of three members, say, tells nothing at size two. The reason
+    of a refusal is that of the first seed, which is the one to look at. ``among`` as for :func:`lift`.
     """
     seed = compile_at(0)
-    reason = "there is no such instance"
+    refusal = Refusal("there is no such instance")
     for k in range(tries):
-        if seed is None or budget.expired():
+        if seed is None or (k and budget.expired()):
             break
         (verdict,) = ic3.run(seed.system, [seed.target], budget)
         if not isinstance(verdict, Unreachable) or not isinstance(verdict.by, Invariant):
-            return Refusal("not proved with more members" if k else "not proved at these sizes")
+            return refusal if k else Refusal(f"not proved at {seed.system.instance}")
         larger = compile_at(k + 1)
         if larger is None:
-            return Refusal("the model does not allow a larger instance to compare with")
-        answer = lift(seed.system, seed.target, verdict.by.clauses, larger, budget)
+            return refusal if k else Refusal("the model does not allow a larger instance to compare with")
+        answer = lift(seed.system, seed.target, verdict.by.clauses, larger, budget, among)
         if isinstance(answer, Lifted):
-            return Unreachable(Invariant(answer.clauses), answer.scalarsets)
-        reason = answer.reason
+            return Proved(k, Unreachable(Invariant(answer.clauses), answer.scalarsets))
+        refusal = refusal if k else answer
+        if not answer.larger_may_help:
+            break
         seed = larger
-    return Refusal(reason)
+    return refusal
 
 
 def lift(
@@ -125,8 +145,8 @@ def lift(
     if kept is None:
         cycle = function_cycle(system, chosen)
         if cycle:
-            return Refusal(f"no invariant of this instance holds for any size; maps lead in a circle: {cycle}")
-        return Refusal("no invariant of this instance holds for any size")
+            return Refusal(f"no invariant of this instance holds for any size; maps lead in a circle: {cycle}", True)
+        return Refusal("no invariant of this instance holds for any size", True)
     return Lifted(kept, chosen)
 
 

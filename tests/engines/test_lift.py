@@ -8,22 +8,24 @@ from protocols import fault_vs_conversion, snp_remap
 
 from protocheck.engines import ic3, lift
 from protocheck.engines.certify import Recheck, certify
-from protocheck.engines.lift import Lifted, Refusal, Seed, prove_any_size, same_shape
+from protocheck.engines.lift import Lifted, Proved, Refusal, Seed, prove_any_size, same_shape
 from protocheck.engines.verdict import Budget, Invariant, Unreachable
 
 
 def test_the_repaired_conversion_holds_for_any_number_of_pages_and_cpus() -> None:
     """From two pages and two cpus the proof is lifted to any number, and re-checked with sorts of unknown size."""
-    verdict = prove_any_size(lambda k: Seed(*fault_vs_conversion(2 + k, 2 + k)), Budget(), tries=1)
-    assert isinstance(verdict, Unreachable)
+    answer = prove_any_size(lambda k: Seed(*fault_vs_conversion(2 + k, 2 + k)), Budget(), tries=1)
+    assert isinstance(answer, Proved)
+    verdict = answer.verdict
     assert verdict.any_size == ("gfn", "vcpu")
     assert certify(*fault_vs_conversion(2, 2), verdict) is Recheck.CHECKED
 
 
 def test_the_repaired_remap_holds_for_any_number_of_pages() -> None:
     """Maps in both directions between two scalarsets are no obstacle as relations."""
-    verdict = prove_any_size(lambda k: Seed(*snp_remap(2 + k, 2 + k)), Budget(), tries=1)
-    assert isinstance(verdict, Unreachable)
+    answer = prove_any_size(lambda k: Seed(*snp_remap(2 + k, 2 + k)), Budget(), tries=1)
+    assert isinstance(answer, Proved)
+    verdict = answer.verdict
     assert verdict.any_size == ("gfn", "pfn")
     assert certify(*snp_remap(2, 2), verdict) is Recheck.CHECKED
 
@@ -46,8 +48,9 @@ def test_what_holds_up_to_a_threshold_is_not_claimed_for_any_number(build: objec
 
 def test_a_single_owner_holds_for_any_number() -> None:
     """An option of a scalarset, whose none is another number at each size, is lifted."""
-    verdict = prove_any_size(lambda k: one_owner(2 + k), Budget())
-    assert isinstance(verdict, Unreachable)
+    answer = prove_any_size(lambda k: one_owner(2 + k), Budget())
+    assert isinstance(answer, Proved)
+    verdict = answer.verdict
     assert verdict.any_size == ("page",)
     seed = one_owner(2)
     assert certify(seed.system, seed.target, verdict) is Recheck.CHECKED
