@@ -91,8 +91,16 @@ class Cpus:
             if any(isinstance(n.op, ops.Take) and n.op.lock.lock == lock for n in self.graphs[h].nodes)
         )
 
+    def nmis_that_wait(self, lock: str) -> tuple[str, ...]:
+        """Those of them that nothing masks."""
+        return tuple(h for h in self.handlers_that_wait(lock) if self.is_nmi(h))
+
     def is_handler(self, name: str) -> bool:
         return bool(self.threads[name].interrupt)
+
+    def is_nmi(self, name: str) -> bool:
+        """Whether nothing masks the handler but another one of its kind."""
+        return self.threads[name].interrupt == "nmi"
 
     def handlers(self) -> Iterator[str]:
         return (name for name in self.graphs if self.is_handler(name))
@@ -137,8 +145,11 @@ class Cpus:
     def _same(self, name: str, others: tuple[Expr, ...], cpu: tuple[Expr, ...]) -> Expr:
         return and_(*map(eq, self.at(name, others), cpu))
 
-    def _running(self, cpu: tuple[Expr, ...]) -> Iterator[Blocker]:
+    def _running(self, cpu: tuple[Expr, ...], nmi: bool = False) -> Iterator[Blocker]:
+        """The handlers that run on ``cpu``; ``nmi``: only those that nothing masks."""
         for handler in self.handlers():
+            if nmi and not self.is_nmi(handler):
+                continue
             others, inside = self._others(handler)
             here = and_(inside, *map(eq, others, cpu), self.active(handler, others))
             yield Blocker(handler, others, here, "runs on this CPU")
@@ -156,11 +167,13 @@ class Cpus:
         return () if cond == FALSE else (blocker,)
 
     def over_thread(self, name: str, who: tuple[Expr, ...]) -> tuple[Blocker, ...]:
-        """Who keeps a thread from its next step: handlers, and threads with preemption off."""
+        """Who keeps a thread from its next step: handlers, and threads with preemption off. For a handler: NMIs."""
         if self.threads[name].moves:
             return self.over_mover(name, who)
-        if name not in self.where or self.is_handler(name):
+        if name not in self.where or self.is_nmi(name):
             return ()
+        if self.is_handler(name):
+            return tuple(b for b in self._running(who, True) if b.cond != FALSE)
         return self._over(name, who, self.at(name, who))
 
     def _over(self, name: str, who: tuple[Expr, ...], cpu: tuple[Expr, ...]) -> tuple[Blocker, ...]:
@@ -175,8 +188,10 @@ class Cpus:
             found.append(Blocker(other, others, cond, "has preemption off on this CPU"))
         return tuple(b for b in found if b.cond != FALSE)
 
-    def over_handler(self, cpu: tuple[Expr, ...]) -> tuple[Blocker, ...]:
-        """Who keeps an interrupt away from ``cpu``: another handler, and threads with interrupts off."""
+    def over_handler(self, handler: str, cpu: tuple[Expr, ...]) -> tuple[Blocker, ...]:
+        """Who keeps an interrupt away from ``cpu``: another handler, and threads with interrupts off; NMIs an NMI."""
+        if self.is_nmi(handler):
+            return tuple(b for b in self._running(cpu, True) if b.cond != FALSE)
         found = list(self._running(cpu))
         for other in self.where:
             if not self.is_handler(other):
@@ -236,7 +251,7 @@ class Cpus:
     ) -> Iterator[Wait]:
         """A handler that has not begun: kept away, or (an IPI) not asked for."""
         own = self.views[name].params
-        over = self.over_handler(own)
+        over = self.over_handler(name, own)
         origin = self.graphs[name].nodes[0].origin
         kept = or_(*(b.holds() for b in over))
         on = tuple(b.edge(resolve) for b in over)

@@ -27,6 +27,7 @@ from protocheck.lower import nodes as ops
 from protocheck.lower.evaluate import Names, Passed, Way
 from protocheck.lower.nodes import Graph, Node
 from protocheck.lower.steps import END, Key, RawTransition
+from protocheck.types.tree import ThreadDecl
 
 Raws = Sequence[tuple[str, RawTransition]]
 """For each transition of a system the thread and the way through the code that it was made from."""
@@ -67,7 +68,7 @@ def fairness(system: System, raws: Raws, compiled: Compiled) -> tuple[Fairness, 
         found.append(Fairness(FairKind.WEAK, goes_on, thread.name, thread.params, tuple(mine), rest))
         declared = compiled.graphs[thread.name].thread
         free = [n for n in mine if not raws[n][1].path.blocking]
-        if declared is not None and declared.cpu is not None and not declared.interrupt and free:
+        if declared is not None and declared.cpu is not None and free and _loses_its_cpu(declared, compiled.graphs):
             # Of steps that nothing can block, only the CPU can keep the thread.
             name = f"`{thread.name}` gets its CPU when that is free for it again and again"
             found.append(Fairness(FairKind.STRONG, name, thread.name, thread.params, tuple(free), rest))
@@ -93,6 +94,12 @@ def fairness(system: System, raws: Raws, compiled: Compiled) -> tuple[Fairness, 
                 case _:
                     pass
     return tuple(found)
+
+
+def _loses_its_cpu(declared: ThreadDecl, graphs: Mapping[str, Graph]) -> bool:
+    """Whether others come in between its steps on its CPU: between those of a handler only NMIs do."""
+    nmis = any(g.thread is not None and g.thread.interrupt == "nmi" for g in graphs.values())
+    return not declared.interrupt or (nmis and declared.interrupt != "nmi")
 
 
 def _takes(system: System, number: int) -> bool:

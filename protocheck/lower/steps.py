@@ -725,10 +725,15 @@ class Stepper:
     def unmasked(self, lock: str, p: Path, node: Node) -> None:
         """A lock for which a handler may wait, taken by a thread that the handler may interrupt."""
         thread = self.graph.thread
-        if thread is None or thread.cpu is None or thread.interrupt or self.module.locks[lock].irq:
+        if thread is None or thread.cpu is None or thread.interrupt == "nmi":
+            return
+        nmis = self.shared.cpus.nmis_that_wait(lock)
+        if nmis:
+            message = f"{lock} is taken where the NMI {nmis[0]} may come, which takes it, too; nothing masks it"
+            p.check("lock_misuse", FALSE, message, node.origin, False, TRUE)
             return
         handlers = self.shared.cpus.handlers_that_wait(lock)
-        if not handlers:
+        if not handlers or thread.interrupt or self.module.locks[lock].irq:
             return
         off = []
         for mask, names in self.shared.holders.items():
@@ -1201,7 +1206,7 @@ class Stepper:
                 return
             p.store.write(asked, Write(self.own, FALSE))
             self.served(p, node.op)
-        if all(self.assume(p, not_(b.holds()), node) for b in cpus.over_handler(self.own)):
+        if all(self.assume(p, not_(b.holds()), node) for b in cpus.over_handler(self.name, self.own)):
             yield p, node.succ[0]
 
     def move(self, p: Path, cpu: t.StateRef, node: Node) -> Iterator[tuple[Path, int | Key]]:

@@ -954,7 +954,8 @@ class ThreadDecl(Decl):
     """``thread migrate[dst : vm, src : vm] where dst != src { }``, ``server work[c : cpu] on c { }``,
     ``migrating thread run[v : vcpu] { }``.
 
-    ``interrupt tick on cpu { }`` and (``ipi``) ``interrupt call on cpu by ipi { }`` have one index, of type ``cpu``.
+    ``interrupt tick on cpu { }`` ``interrupt call on cpu by ipi { }`` and
+    ``interrupt perf on cpu by nmi { }`` have one index, of type ``cpu``.
     """
 
     kind: ThreadKind
@@ -965,6 +966,7 @@ class ThreadDecl(Decl):
     cpu: Expr | None = None
     ipi: bool = False
     migrating: bool = False
+    nmi: bool = False
 
 
 @dataclass(frozen=True)

@@ -714,7 +714,9 @@ def _hint(misfit: _Misfit, accepted: set[str]) -> str:
 
 _CLAIM_WORDS = frozenset({"RUN", "LEADS", "TO", "PROGRESS", "RECOVERABLE", "LEADS_TO", "FINISHES", "FAIR"})
 _FAILURE_WORDS = frozenset({"MAY_FAIL", "FAIL", "TRY", "ON_ERROR", "KILLABLE"})
-_CPU_WORDS = frozenset({"INTERRUPT", "IPI", "IPI_WAIT", "IRQ_OFF", "MIGRATE_OFF", "MIGRATING", "ON", "PREEMPT_OFF"})
+_CPU_WORDS = frozenset(
+    {"INTERRUPT", "IPI", "IPI_WAIT", "IRQ_OFF", "MIGRATE_OFF", "MIGRATING", "NMI", "ON", "PREEMPT_OFF"}
+)
 _INSTRUCTION_WORDS = frozenset({"SLOW", "HOLDS", "TIMES", "COUNTER", "WINDOW"})
 _SOFT = _ROLES | _CLAIM_WORDS | _FAILURE_WORDS | _CPU_WORDS | _INSTRUCTION_WORDS | {
     "READ", "WRITE", "IDLE", "DOWN", "SET", "SNAPSHOT", "SRCU", "MOST", "CALLS", "STEPS", "STEP",

@@ -382,7 +382,7 @@ class _Checker:
         migrates: t.Migrates | None = None
         interrupt = ""
         if node.kind == "interrupt":
-            interrupt = "ipi" if node.ipi else "any"
+            interrupt = "ipi" if node.ipi else "nmi" if node.nmi else "any"
             cpu = t.LocalRef(local=params[0], type=params[0].type, span=node.indexes[0].span)
         elif node.cpu is not None:
             with x.in_mode("pure"), x.without_calls("in the CPU of a thread"):
@@ -430,8 +430,9 @@ class _Checker:
             if decl.kind != symbol.node.kind:
                 self._mismatch(node, at, f"`{at.text}` is a {symbol.node.kind}, not a {decl.kind}", symbol)
                 return None
-            if decl.ipi != symbol.node.ipi:
+            if (decl.ipi, decl.nmi) != (symbol.node.ipi, symbol.node.nmi):
                 how = "comes when it is asked for" if symbol.node.ipi else "comes at any time"
+                how = "cannot be masked" if symbol.node.nmi else how
                 self._mismatch(node, at, f"`{at.text}` {how}, its variant does not", symbol)
                 return None
             body = self.thread_body(symbol, decl, symbol.home, params, node.name.text)

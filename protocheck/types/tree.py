@@ -767,7 +767,8 @@ class ThreadDecl:
     span: Span = field(compare=False, repr=False)
     doc: str = ""
     cpu: Expr | None = None  # over ``params``: the CPU it runs on; None: one of its own
-    interrupt: str = ""  # "any": a handler that may run at any time; "ipi": one that runs when it is asked to
+    interrupt: str = ""  # "any": a handler that may run at any time; "nmi": even where interrupts are masked;
+    # "ipi": one that runs when it is asked to
     migrates: Migrates | None = None  # how a thread that changes its CPU begins; ``cpu`` is then a cell of state
     moves: str = ""  # not written by anybody: the steps in which thread ``moves`` goes to another CPU
 

@@ -1,0 +1,163 @@
+"""Interrupts that nothing masks."""
+
+from __future__ import annotations
+
+import pytest
+
+from protocheck.diagnostics import ModelError
+from protocheck.engines import bmc, fair, ic3
+from protocheck.engines.explore import explore
+from protocheck.engines.verdict import Budget, Reached, Unreachable
+from protocheck.ir.system import ProgressTarget
+from tests.lower.snippets import compiled, depth, depths
+
+CPU = "type cpu = scalarset(cpus in 1..3 = 2) "
+MET = CPU + """kernel k {{ state in_section : [cpu] bool = false; state met : bool = false; lock l : spinlock{};
+    interrupt h on cpu {} {{ if in_section[this_cpu] {{ met = true; }} }}
+    thread t[c : cpu] on c {{ {} {{ in_section[c] = true; in_section[c] = false; }} }} }} reachable met: k.met;"""
+
+
+@pytest.mark.parametrize("mask", ["irq_off", "preempt_off", "with l", "irq_off { preempt_off"])
+def test_an_nmi_comes_where_interrupts_are_off(mask: str) -> None:
+    """An ordinary handler does not, where the mask is for interrupts."""
+    text = MET if mask.count("{") == 0 else MET.replace("= false; }} }} }} reachable", "= false; }} }} }} }} reachable")
+    option = " (irq)" if mask == "with l" else ""
+    assert depth(text.format(option, "by nmi", mask), "met") is not None
+    assert (depth(text.format(option, "", mask), "met") is None) is (mask != "preempt_off")
+
+
+def test_an_nmi_interrupts_handlers_and_no_nmi() -> None:
+    """It runs to its end before the handler goes on; a second one waits for the first."""
+    text = """type cpu = 0..0 kernel k {{ state a : 0..2 = 0; state b : 0..2 = 0; state half : bool = false;
+        state nested : bool = false;
+        interrupt outer on cpu {} {{ a = 1; if b == 1 {{ half = true; }} a = 2; }}
+        interrupt inner on cpu by nmi {{ if a == 1 {{ nested = true; }} b = 1; b = 2; }} thread t on 0 {{ skip; }} }}
+        reachable nested: k.nested; reachable half: k.half;"""
+    for by, nests in (("", True), ("by nmi", False)):
+        found = depths(compiled(text.format(by)))
+        assert (found["nested"] is not None, found["half"]) == (nests, None), by
+
+
+def test_an_interrupt_does_not_come_while_an_nmi_runs() -> None:
+    """The other way round it is masked."""
+    text = """type cpu = 0..{} kernel k {{ state a : 0..2 = 0; state met : bool = false;
+        interrupt tick on cpu {{ if a == 1 {{ met = true; }} }}
+        interrupt n on cpu by nmi {{ if this_cpu == 0 {{ a = 1; a = 2; }} }} thread t on 0 {{ skip; }} }}
+        reachable met: k.met;"""
+    assert depth(text.format(0), "met") is None
+    assert depth(text.format(1), "met") is not None  # on another CPU it may
+
+
+LOCKS = CPU + """kernel k {{ lock l : spinlock{}; lock own : spinlock; state x : bool = false;
+    interrupt n on cpu by nmi {{ {} }} interrupt h on cpu {{ {} }} thread t[c : cpu] on c {{ {} }} }}
+    reachable inside: exists c in cpu : at(k.t[c], here);"""
+TAKES = "with l { here: skip; }"
+
+
+@pytest.mark.parametrize(
+    ("option", "nmi", "handler", "thread", "misused", "stuck"),
+    [
+        (" (irq)", "with l { skip; }", "skip;", TAKES, True, True),
+        ("", "with l { skip; }", "skip;", f"irq_off {{ {TAKES} }}", True, True),
+        ("", "with l { skip; }", "with l { skip; }", "here: skip;", True, False),
+        ("", "with l { skip; }", "skip;", "if try_acquire l { here: skip; release l; }", True, True),
+        (" (irq)", "if try_acquire l { release l; }", "with l { skip; }", TAKES, False, False),
+        (" (irq)", "with own { skip; }", "with l { skip; }", TAKES, False, False),
+    ],
+)
+def test_a_lock_that_an_nmi_waits_for_is_misused_by_all_others_of_its_cpu(
+    option: str, nmi: str, handler: str, thread: str, misused: bool, stuck: bool
+) -> None:
+    """Whatever is masked; where it only tries, or where nobody but NMIs takes the lock, it is not."""
+    found = depths(compiled(LOCKS.format(option, nmi, handler, thread)))
+    assert (found["lock_misuse"] is not None, found["deadlock"] is not None) == (misused, stuck)
+    assert found["inside"] is not None
+
+
+def test_a_lock_of_a_handler_and_an_nmi_deadlocks_where_the_handler_is_seen_to_hold_it() -> None:
+    """The NMI waits for the handler below it, and the handler for its CPU."""
+    text = """type cpu = 0..0 kernel k {{ lock l : spinlock; state x : bool = false;
+        interrupt n on cpu by nmi {{ {} }} interrupt h on cpu {{ with l {{ x = true; x = false; }} }}
+        thread t {{ if x {{ skip; }} }} }}"""
+    assert depth(text.format("with l { skip; }"), "deadlock") == 4  # interrupt, lock, NMI, and it waits
+    assert depth(text.format("if try_acquire l { release l; }"), "deadlock") is None
+
+
+def test_the_engines_agree_about_nested_handlers() -> None:
+    """With and without symmetry, the solver to the same depth, and IC3 where there is nothing."""
+    text = CPU + """kernel k { lock l : spinlock (irq); state n : [cpu] 0..3 = 0; state odd : bool = false;
+        interrupt perf on cpu by nmi { if try_acquire l { n[this_cpu] = 2; release l; } }
+        interrupt tick on cpu { with l { n[this_cpu] = 1; } if n[this_cpu] == 2 { odd = true; } }
+        thread t[c : cpu] on c { with l { n[c] = 3; n[c] = 0; } } }
+        reachable odd: k.odd; reachable half: exists c in cpu : k.n[c] == 3;"""
+    system = compiled(text)
+    found = depths(system)
+    assert found["odd"] is not None
+    names = ("odd", "half", "deadlock", "lock_misuse")
+    targets = [p.target for p in system.properties if p.name in names]
+    order = [p.name for p in system.properties if p.name in names]
+    for name, target, verdict in zip(order, targets, explore(system, targets, symmetry=True).verdicts, strict=True):
+        if found[name] is None:
+            (proved,) = ic3.run(system, [target], Budget())
+            assert isinstance(verdict, Unreachable), name
+            assert isinstance(proved, Unreachable), name
+            continue
+        assert isinstance(verdict, Reached)
+        (bounded,) = bmc.run(system, [target], Budget(depth=10))
+        assert isinstance(bounded, Reached)
+        assert len(verdict.run.moves) == len(bounded.run.moves) == found[name], name
+
+
+def test_nested_handlers_mean_what_the_same_written_out_means() -> None:
+    """As many steps to every claim as with bits that say which handler is inside."""
+    short = """type cpu = 0..0 kernel k { state x : 0..3 = 0;
+        interrupt h on cpu { x = 1; } interrupt n on cpu by nmi { x = 2; } thread t on 0 { irq_off { x = 3; } } }
+        reachable one: k.x == 1; reachable two: k.x == 2 && finished(k.t); reachable three: k.x == 3;"""
+    long = """kernel k { state x : 0..3 = 0; state h : bool = false; state n : bool = false; state off : bool = false;
+        op come() { await !h && !n && !off; h = true; } op one() { await !n; x = 1; h = false; }
+        op nmi() { await !n; n = true; } op two() { x = 2; n = false; }
+        op mask() { await !h && !n; off = true; } op three() { await !h && !n; x = 3; off = false; }
+        op end() { await !h && !n; over = true; } state over : bool = false;
+        environment eh { loop { come(); one(); } } environment en { loop { nmi(); two(); } }
+        thread t { mask(); three(); end(); } }
+        reachable one: k.x == 1; reachable two: k.x == 2 && k.over; reachable three: k.x == 3;"""
+    a, b = depths(compiled(short)), depths(compiled(long))
+    for claim in ("one", "two", "three", "deadlock"):
+        assert a[claim] == b[claim], claim
+
+
+def test_nmis_that_never_stop_do_not_starve_what_they_interrupt() -> None:
+    """Neither the thread nor the handler; an NMI that does not end takes the CPU away for good."""
+    text = """type cpu = 0..0 kernel k {{ state x : bool = false; state z : bool = false; state y : 0..1 = 0;
+        interrupt storm on cpu by nmi {{ y = 1; {} }} interrupt once on cpu by ipi {{ z = false; z = true; }}
+        thread t on 0 {{ ipi once on 0; ipi_wait once on 0; x = true; }} }} progress done: k.z;"""
+    for body, holds in (("y = 0;", True), ("loop { y = 0; y = 1; }", False)):
+        system = compiled(text.format(body))
+        (claim,) = (p.target for p in system.properties if p.name == "done")
+        assert isinstance(claim, ProgressTarget)
+        (verdict,) = fair.run(system, [claim], Budget())
+        assert isinstance(verdict, Unreachable if holds else Reached), body
+
+
+def test_sleeping_in_an_nmi_is_lock_misuse() -> None:
+    """As in every handler."""
+    text = "type cpu = 0..0 kernel k { interrupt n on cpu by nmi { might_sleep; } thread t on 0 { skip; } }"
+    assert depth(text, "lock_misuse") is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("type cpu = 0..1 kernel k { interrupt h on cpu by nmi { skip; } thread t { ipi h on 0; } }", "not-an-ipi"),
+        (
+            "type cpu = 0..1 kernel k { interrupt h on cpu { skip; } "
+            "variant v of interrupt h on cpu by nmi { skip; } thread t on 0 { skip; } }",
+            "variant-mismatch",
+        ),
+    ],
+)
+def test_faults(text: str, rule: str) -> None:
+    """Each fault has its own rule."""
+    with pytest.raises(ModelError) as caught:
+        compiled(text)
+    assert [d.rule.name for d in caught.value.diagnostics] == [rule]
