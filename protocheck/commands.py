@@ -270,7 +270,8 @@ def _add_mutate(commands: Subparsers) -> None:
         "mutate",
         help="plant faults in a model, and tell which of them no property notices",
         description="Plant one fault after the other (drop a lock or a guard, swap two statements, split an atomic "
-        "block, forget a release, drop a branch) and check each mutant against what the scenarios expect.",
+        "block, forget a release, drop a branch, widen or ignore a failure) and check each mutant against "
+        "what the scenarios expect.",
         epilog="exit codes: 0 every mutant is noticed, 1 some survive, 3 some are undecided and none survives, "
         "70 protocheck failed on some",
         allow_abbrev=False,

@@ -25,6 +25,7 @@ from protocheck.types import tree as t
 from protocheck.types.flow import flow_faults
 from protocheck.types.graph import expressions
 from protocheck.types.walk import blocks, call_of, everything, rhs_of, statements
+from protocheck.widen import ignored, widened, widened_routine
 
 SECONDS = 10.0
 """At most so long one mutant is checked in one scenario, unless somebody asks for more."""
@@ -132,7 +133,7 @@ def mutants(module: t.CheckedModule, scenarios: Sequence[str | None]) -> Iterato
     touched = {name: _touched(body) for name, body in bodies.items()}
     found: list[Mutant] = []
     for home, body in bodies.items():
-        for kind, what, at, changed in _changes(body):
+        for kind, what, at, changed in (*_of_routine(module, home), *_changes(body)):
             states = dict.fromkeys(_states(at, touched))
             found.append(Mutant(kind, what, home, at.span, tuple(states), _as_block(changed), tuple(runs[home])))
     yield from sorted(found, key=lambda m: (m.span.file.path, m.span.start, m.span.end, m.kind, m.what))
@@ -265,6 +266,16 @@ STAYS = (t.Declare, t.Assert, t.RequiresHeld, t.Skip, t.MightSleep, t.Ghost, *LE
 """What is not swapped: declarations come before their use, and the rest has no effect of its own."""
 
 
+def _of_routine(module: t.CheckedModule, home: str) -> Iterator[Change]:
+    """The changes that are made to a routine as a whole."""
+    variant, _, name = home.rpartition("\0")
+    replaced = (v.replacement for v in module.variants if (v.name, v.target) == (variant, name))
+    routine = next(replaced, None) if variant else module.routines.get(name)
+    if isinstance(routine, t.Routine):
+        for what, changed in widened_routine(routine):
+            yield "widen a failure", what, changed, changed
+
+
 def _changes(s: t.Statement) -> Iterator[Change]:
     """Every change of ``s`` or of something in it; each gives the whole ``s`` after it."""
     if isinstance(s, t.Ghost):
@@ -281,6 +292,10 @@ def _changes(s: t.Statement) -> Iterator[Change]:
 
 
 def _here(s: t.Statement) -> Iterator[Change]:
+    for what, changed in widened(s):
+        yield "widen a failure", what, s, changed
+    for what, changed in ignored(s):
+        yield "ignore a failure", what, s, changed
     match s:
         case t.Block(body):
             for k, (a, b) in enumerate(pairwise(body)):

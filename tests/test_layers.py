@@ -41,6 +41,7 @@ LAYERS = (
     "compare",
     "sweep",
     "jobs",
+    "widen",
     "mutate",
     "simulate",
     "explain_run",

@@ -11,7 +11,9 @@ import pytest
 from protocheck.check import check_scenario
 from protocheck.cli import main
 from protocheck.findings import Outcome
-from protocheck.mutate import Fate, Mutant, mutants, mutate
+from protocheck.ir.interp import enabled, initial_states, step
+from protocheck.lower import compile_system, instantiate
+from protocheck.mutate import Fate, Mutant, mutants, mutate, mutated
 from protocheck.source import SourceFile
 from protocheck.syntax.parse import parse
 from protocheck.types import tree as t
@@ -193,3 +195,80 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     )
     assert main(["mutate", "one.pchk"]) == 0
     assert "0 mutants" in capsys.readouterr().out
+
+
+FAILURES = """\
+protocol failing
+type rc = enum { OK, EBUSY, EIO }
+hypervisor kvm {
+    state pinned : 0..2 = 0;
+    state mapped : bool = false;
+    op pin() -> rc may_fail EBUSY, EIO { if pinned == 1 { return EIO; }  pinned += 1;  return OK; }
+    op unpin() { pinned -= 1; }
+    proc map() -> bool { if pinned == 0 { return false; }  mapped = true;  return true; }
+    thread main {
+        if pin() != OK { return; }
+        if map() { skip; } else { unpin(); }
+        if !map() { return; }
+        if pin() == EIO { mapped = false; }
+    }
+}
+final undone: kvm.pinned == (kvm.mapped ? 1 : 0);
+scenario now { expect undone violated; }
+"""
+
+
+def test_failures_are_widened_and_ignored() -> None:
+    """Each declared failure, each return of an error, and each call that is tested has its change."""
+    found = [m for m in mutants(load(FAILURES), ("now",)) if "failure" in m.kind]
+    assert [told(m) for m in found] == [
+        ("widen a failure", "EBUSY at any call", 6),
+        ("widen a failure", "EIO at any call", 6),
+        ("widen a failure", "also otherwise", 6),
+        ("widen a failure", "also otherwise", 8),
+        ("ignore a failure", "goes on", 10),
+        ("ignore a failure", "goes on", 11),
+        ("ignore a failure", "goes on", 12),
+        ("ignore a failure", "goes on", 13),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, ("{ if pinned == 1", "{ either { return EBUSY; } or { }  if pinned == 1")),
+        (1, ("{ if pinned == 1", "{ either { return EIO; } or { }  if pinned == 1")),
+        (2, ("if pinned == 1 { return EIO; }", "if pinned == 1 { return EIO; }  either { return EIO; } or { }")),
+        (3, ("if pinned == 0 { return false; }", "if pinned == 0 { return false; }  either { return false; } or { }")),
+        (4, ("if pin() != OK { return; }", "ignore pin();")),
+        (5, ("if map() { skip; } else { unpin(); }", "ignore map();  skip;")),
+        (6, ("if !map() { return; }", "ignore map();")),
+        (7, ("if pin() == EIO { mapped = false; }", "ignore pin();")),
+    ],
+)
+def test_a_widened_failure_is_what_one_would_write(number: int, text: tuple[str, str]) -> None:
+    """The mutant reaches the states that the model with that change written by hand reaches."""
+    module = load(FAILURES)
+    mutant = [m for m in mutants(module, ("now",)) if "failure" in m.kind][number]
+    old, new = text
+    assert old in FAILURES
+    by_hand = load(FAILURES.replace(old, new))
+    budget = int(number >= 4)  # what ignores a failure needs one
+    assert reached(mutated(module, mutant), budget) == reached(by_hand, budget)
+    if number in (0, 1, 2, 4, 7):
+        assert reached(mutated(module, mutant), budget) != reached(module, budget)
+
+
+def reached(module: t.CheckedModule, failures: int) -> set[tuple[int, ...]]:
+    """The values of the declared variables in the states in which nothing moves any more."""
+    system = compile_system(module, instantiate(module, "now", {"failures": failures}))
+    open_ = list(initial_states(system))
+    seen = set(open_)
+    while open_:
+        state = open_.pop()
+        for move in enabled(system, state):
+            after = step(system, state, move).state
+            if after is not None and after not in seen:
+                seen.add(after)
+                open_.append(after)
+    return {(s["kvm.pinned", ()], s["kvm.mapped", ()]) for s in seen if not list(enabled(system, s))}
