@@ -34,7 +34,10 @@ def widened(s: t.Statement) -> Iterator[Widened]:
 
 
 def ignored(s: t.Statement) -> Iterator[Widened]:
-    """``s`` that goes on as if the call in its condition had succeeded. Without an ``else``, `if f() { }` is taken for a question."""
+    """``s`` that goes on as if the call in its condition had succeeded.
+
+    ``if f() { }`` without an ``else`` is taken for a question, not for a failure that is handled.
+    """
     if not isinstance(s, t.If):
         return
     match s.condition:
