@@ -22,6 +22,7 @@ from protocheck.engines.verdict import (
     Unreachable,
     Verdict,
 )
+from protocheck.ir.cone import cone
 from protocheck.ir.expr import Param
 from protocheck.ir.ground import FALSE_LIT, Event, GroundSystem, GroundTarget, ground
 from protocheck.ir.sorts import low_of
@@ -33,7 +34,7 @@ def run(system: System, targets: Sequence[PropertyTarget], budget: Budget) -> tu
 
     If some depth has no runs at all, every run is shorter and what was not reached never is: ``Unreachable``.
     """
-    grounded = ground(system)
+    grounded = ground(cone(system, targets))
     return search(grounded, [grounded.target(t) for t in targets], budget)
 
 
