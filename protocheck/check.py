@@ -10,6 +10,7 @@ import difflib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,7 @@ from protocheck.ir.system import (
     Target,
     Wish,
 )
+from protocheck.never_done import never_done
 from protocheck.properties import lock_order
 from protocheck.properties.expectations import judge
 from protocheck.properties.families import BUILT_IN, LOCK_ORDER, claims, known_names, members, select
@@ -368,6 +370,11 @@ class _Questions:
         self._evidence: dict[int, Evidence | ReplayFailed] = {}
         self._proofs: dict[int, bool | CertificateRejected] = {}
 
+    @cached_property
+    def never_done(self) -> str:
+        """The threads that are never done, in words."""
+        return never_done(self.system, self.deadline)
+
     def settle(self, target: PropertyTarget, verdict: Verdict) -> None:
         """``target`` has its answer already, should anybody ask."""
         self.settled[target] = verdict
@@ -531,6 +538,7 @@ def _finding(questions: _Questions, asked: _Asked, claim: AnySize | Refusal | No
     evidence = questions.evidence(asked.target)
     outcome = questions.trouble(asked.target) or _outcome(questions, asked, answer.verdict, evidence)
     proof = questions.proof(asked.target)
+    sized = isinstance(outcome, Holds) and not outcome.any_size
     invariant: tuple[str, ...] = ()
     if why and proof is not None and isinstance(proof.verdict.by, Invariant):
         invariant = told(proof.system, proof.verdict.by.clauses)
@@ -547,7 +555,7 @@ def _finding(questions: _Questions, asked: _Asked, claim: AnySize | Refusal | No
         engine=answer.engine,
         origin=prop.origin,
         proof=proof,
-        not_any=claim.reason if isinstance(claim, Refusal) and isinstance(outcome, Holds) else "",
+        not_any=claim.reason if isinstance(claim, Refusal) and sized else "",
         invariant=invariant,
     )
 
@@ -574,7 +582,7 @@ def _outcome(questions: _Questions, asked: _Asked, verdict: Verdict, evidence: E
                     return broken
                 spoken = questions.verdict(asked.speaks)
                 if isinstance(spoken, Unreachable):
-                    return Vacuous(_why_vacuous(asked.property), spoken.by)
+                    return Vacuous(_why_vacuous(questions, asked.property), spoken.by)
             needs = questions.endless[asked.target].needs if asked.target in questions.endless else ()
             return Holds(by, any_size, fixed, rechecked, needs)
         case NotReachedWithin(depth):
@@ -603,10 +611,10 @@ def _untested(questions: _Questions, asked: _Asked, outcome: Outcome) -> str:
             return ""
 
 
-def _why_vacuous(prop: Property) -> str:
+def _why_vacuous(questions: _Questions, prop: Property) -> str:
     match prop.kind:
         case "final":
-            return "no run ends with every thread done"
+            return _never_over(questions)
         case "invariant" | "always invariant":
             return "no thread ever evaluates it: whenever it could be, what it reads may be written"
         case "transition":
@@ -616,9 +624,14 @@ def _why_vacuous(prop: Property) -> str:
         case "progress":
             return "nothing is ever pending"
         case "built-in" if prop.family == "leak":
-            return "no run ends with every thread done"
+            return _never_over(questions)
         case _:
             return "what it speaks about never happens"
+
+
+def _never_over(questions: _Questions) -> str:
+    who = questions.never_done
+    return f"no run ends with every thread done{f': {who}' if who else ''}"
 
 
 def _lock_finding(
@@ -688,7 +701,7 @@ def _stuck(
 def _plain(target: LiveTarget) -> Verdict | None:
     """The verdict on a claim about endless runs that can be seen from the code alone."""
     if isinstance(target, ProgressTarget) and any(not steps.members for steps in target.recurs):
-        return Unreachable(Structural("no statement of the model does what would have to be repeated"))
+        return Unreachable(Structural("no thread of this scenario has a step that would have to be repeated"))
     return None
 
 

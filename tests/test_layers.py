@@ -33,6 +33,7 @@ LAYERS = (
     "as_found",
     "any_size",
     "run_findings",
+    "never_done",
     "counterexamples",
     "check",
     "info",

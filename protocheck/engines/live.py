@@ -120,7 +120,7 @@ def find(system: System, target: LiveTarget, budget: Budget) -> Decided:
     A bound on the depth is one on the steps of the system: those of the monitor come on top of it.
     """
     if not isinstance(target, ProgressTarget):
-        return Decided(Unknown(Limit.SOLVER, ONLY_STATES))
+        return Decided(Unknown(Limit.ENGINE, ONLY_STATES))
     copied = with_copy(system, target)
     allowed = None if budget.depth is None else budget.depth + copied.overhead
     (verdict,) = bmc.run(copied.system, [copied.target], replace(budget, depth=allowed))
@@ -143,7 +143,7 @@ def decide(system: System, target: LiveTarget, budget: Budget, prove: Prover = i
     A number of rounds that can be completed is no violation; but the steps that it takes say how deep to look for one.
     """
     if not isinstance(target, ProgressTarget):
-        return Decided(Unknown(Limit.SOLVER, ONLY_STATES))
+        return Decided(Unknown(Limit.ENGINE, ONLY_STATES))
     done = -1
     for count in range(1, ROUNDS + 1):
         reduced = with_rounds(system, target, count)

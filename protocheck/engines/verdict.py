@@ -109,6 +109,7 @@ class Limit(Enum):
     INTERRUPTED = "interrupted"
     SOLVER = "solver gave up"
     CYCLES = "cycle limit"
+    ENGINE = "not a question for this engine"
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,9 @@ class LockEvent:
 INJECTED, SIGNALLED = "injected failure", "a signal ends the wait"
 """How notes of transitions begin that say what happens and no statement of the model does."""
 
+BEGINS, ENDS = "begins", "ends"
+"""How notes of transitions begin that say which half of an operation in two steps this one is."""
+
 
 @dataclass(frozen=True)
 class Transition:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from protocheck.ir.expr import Op
-from protocheck.ir.system import MASKS, LockKind, ThreadKind
+from protocheck.ir.system import BEGINS, ENDS, MASKS, LockKind, ThreadKind
 from protocheck.lower.bounds import bounded_type
 from protocheck.lower.instance import Instance
 from protocheck.lower.nodes import (
@@ -801,8 +801,8 @@ class _Builder:
         if s.slow:
             name, span = a.routine, self.calls[-1].span
             self.depth -= 1
-            self.emit(End(f"begins {name}"), a, span)
-            self.emit(Begin(f"ends {name}"), a, span).span = span
+            self.emit(End(f"{BEGINS} {name}"), a, span)
+            self.emit(Begin(f"{ENDS} {name}"), a, span).span = span
             self.depth += 1
         self.block(s.body, a)
         if self.alive:

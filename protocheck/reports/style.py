@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -75,7 +75,7 @@ def wrap(text: str, width: int) -> list[str]:
     width = max(width, 8)
     lines: list[str] = []
     line = ""
-    for word in text.split(" "):
+    for word in _together(text.split(" "), width):
         if line and display_width(line) + 1 + display_width(word) <= width:
             line = f"{line} {word}"
             continue
@@ -89,6 +89,19 @@ def wrap(text: str, width: int) -> list[str]:
     if line or not lines:
         lines.append(line)
     return lines
+
+
+def _together(words: list[str], width: int) -> Iterator[str]:
+    """The words, an arrow as one with what it leads to, where that fits into a line."""
+    arrow = False
+    for at, word in enumerate(words):
+        if arrow:
+            arrow = False
+            yield f"-> {word}"
+        elif word == "->" and at + 1 < len(words) and 0 < display_width(words[at + 1]) <= width - 3:
+            arrow = True
+        else:
+            yield word
 
 
 def hang(lead: str, text: str, width: int, indent: int = 2) -> list[str]:

@@ -65,9 +65,10 @@ def render(
     count = plural(len(report.scenarios), "scenario")
     lines = [f"{style.paint(printable(report.file), Paint.BOLD)}: {printable(report.model)}, {count}"]
     lines += _brief(report, style) if brief else ["", *_table(report, style, traces is Traces.ALL)]
+    printed: dict[tuple[str, ...], str] = {}
     for scenario in report.scenarios:
         lines += _invariants(scenario, style)
-        lines += _sections(report, scenario, style, traces, full)
+        lines += _sections(report, scenario, style, traces, full, printed)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -195,15 +196,17 @@ def _table(report: Report, style: Style, verbose: bool) -> list[str]:
     verdict_width = max(24, style.width - name_width - property_width - expected_width - 6)
     rows: list[list[str]] = []
     for scenario in report.scenarios:
+        fixed = _fixed_in_all(scenario)
         name = "\n".join(wrap(printable(scenario.name), name_width))
-        about = _about(scenario, verdict_width, style)
+        about = _about(scenario, verdict_width, style, fixed)
         if any(about):
             rows.append([name, *about])
             name = ""
         for row in groups[id(scenario)]:
             names = "\n".join(wrap(", ".join(row.properties), property_width))
             paint = _paint(row.finding)
-            verdict = [style.paint(x, paint) if paint else x for v in row.verdict for x in hang("", v, verdict_width)]
+            said = [v.replace(f" with {fixed} fixed", "", 1) if fixed else v for v in row.verdict]
+            verdict = [style.paint(x, paint) if paint else x for v in said for x in hang("", v, verdict_width)]
             expected = [
                 style.paint(line, Paint.GOOD if row.finding.as_expected else Paint.ERROR)
                 for line in wrap(row.expected, expected_width)
@@ -274,10 +277,18 @@ def _counted(scenario: ScenarioReport) -> Iterator[str]:
         yield f"{words}: {', '.join(names)}"
 
 
-def _about(scenario: ScenarioReport, width: int, style: Style) -> list[str]:
+def _fixed_in_all(scenario: ScenarioReport) -> str:
+    """What stays fixed in all verdicts for any number of something, if there are several: it is said once for all."""
+    sized = (f.outcome for f in scenario.findings if isinstance(f.outcome, Holds | NeverFound))
+    fixed = [o.fixed for o in sized if o.any_size]
+    return ", ".join(fixed[0]) if len(fixed) > 1 and len(set(fixed)) == 1 else ""
+
+
+def _about(scenario: ScenarioReport, width: int, style: Style, fixed: str = "") -> list[str]:
     """The rest of a scenario's own row: variants, sizes, and what all its verdicts assume."""
     parts = [f"with {', '.join(scenario.variants)}"] if scenario.variants else []
     parts += [scenario.instance] if scenario.instance else []
+    parts += [f"any number means: with {fixed} fixed"] if fixed else []
     lines = wrap("; ".join(parts), width) if parts else []
     for note in (*(f"assumes {a}" for a in scenario.assumptions), *scenario.notes):
         lines += hang("", printable(note), width)
@@ -337,8 +348,14 @@ def _paint(finding: Finding) -> Paint | None:
 
 
 def _sections(
-    report: Report, scenario: ScenarioReport, style: Style, traces: Traces, full: bool
+    report: Report,
+    scenario: ScenarioReport,
+    style: Style,
+    traces: Traces,
+    full: bool,
+    printed: dict[tuple[str, ...], str],
 ) -> Iterator[str]:
+    """The sections of a scenario. ``printed``: the runs told so far, and of which scenario and claim each was."""
     told: dict[_Moves, str] = {}
     for finding in scenario.findings:
         if finding.as_expected and (
@@ -362,7 +379,12 @@ def _sections(
             trace = trace_of_finding(scenario.system, finding)
             if trace is not None and finding.evidence is not None:
                 told.setdefault(_moves(finding.evidence), finding.name)
-                yield from layout_trace(trace, report.file, style, full).rstrip("\n").split("\n")
+                run = tuple(layout_trace(trace, report.file, style, full).rstrip("\n").split("\n"))
+                same = printed.setdefault(run, f"{scenario.name}: {finding.name}")
+                if same == f"{scenario.name}: {finding.name}":
+                    yield from run
+                else:
+                    yield from wrap(f"The run is that of {printable(same)}, above, step by step.", style.width)
         yield from _others(report, scenario, finding, style, full)
         if graph is not None:
             yield from _lock_section(report, scenario, graph, runs, told, style, full)

@@ -30,6 +30,8 @@ from protocheck.ir.interp import (
 from protocheck.ir.interp import blocked as blocked_in
 from protocheck.ir.sorts import ScalarSort, Sort, show_value, values_of
 from protocheck.ir.system import (
+    BEGINS,
+    ENDS,
     HELD_NONE,
     HELD_WRITE,
     INJECTED,
@@ -130,8 +132,9 @@ class Step:
 
     @property
     def befallen(self) -> tuple[str, ...]:
-        """Of the notes those that no statement of the model says: an injected failure, a signal."""
-        return tuple(note for note in self.notes if note.startswith((INJECTED, SIGNALLED)))
+        """Of the notes those that no statement says: an injected failure, a signal, the half of a slow operation."""
+        told = (INJECTED, SIGNALLED, f"{BEGINS} ", f"{ENDS} ")
+        return tuple(note for note in self.notes if note.startswith(told))
 
 
 @dataclass(frozen=True)

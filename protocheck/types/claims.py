@@ -243,6 +243,8 @@ class _Claims:
     def _variant(self, name: n.Ident, chosen: dict[str, Span]) -> None:
         report = self.world.report
         if name.text not in self.variants:
+            if any(v.name.text == name.text for v, _ in self.declared.variants):
+                return  # there is one, and it has been found faulty
             known = list(self.variants)
             report.add(
                 rules.UNKNOWN_VARIANT, f"unknown variant `{name.text}`", name.span,
