@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.flat import PROTOCOLS
 from benchmarks.inputs import murphi, spin, tla, verilog
 from benchmarks.peers import HOLDS, PEERS, VIOLATED, Peer
+from benchmarks.protocols import PROTOCOLS
 from protocheck.engines import ic3
 from protocheck.engines.explore import explore
 from protocheck.engines.verdict import Budget, Reached
