@@ -76,8 +76,8 @@ def _read_spin(text: str, protocol: str) -> Answer:
     states = _number(r"(\d+) states, stored", text)
     found = re.search(r"pan:\s*1: (assertion violated|invalid end state).*\(at depth (\d+)\)", text)
     if found:
-        # Where a command itself asserts, that command is the last step; the read that shows replayed data is not.
-        last = 1 if found[1].startswith("assertion") and protocol != "snp_remap" else 0
+        # Where a command itself asserts, that command is the last step; a read that only shows what is wrong is not.
+        last = 1 if found[1].startswith("assertion") and protocol not in {"snp_remap", "srcu_free"} else 0
         return Answer(VIOLATED, int(found[2]) + last, states)
     complete = (
         "max search depth too small" not in text and "out of memory" not in text and "Warning: Search not" not in text

@@ -159,8 +159,162 @@ invariant "counted" map_writers <= {remaps};
 """
 
 
+def track_and_kick(sizes: Sequence[int], *, broken: bool) -> str:
+    """A zap against vCPUs that keep translations."""
+    gfns, vcpus = sizes
+    lagging = "(exists w: vcpu do inside[w] & !current[w] end)"
+    removable = f"(blocked[pick] & tracked[pick] & !{lagging})"
+    reached = "(cached[v][g] | (!removed[g] & !blocked[g]))"
+    kick = "for u: vcpu do inside[u] := false; end;"
+    refused = "pc := 5;" if broken else "undefine pick; pc := 0;"
+    second = "" if broken else f'rule "kick again" pc = 3 ==> begin {kick} pc := 4; end;\n'
+    return f"""\
+type
+  gfn: scalarset({gfns}); vcpu: scalarset({vcpus});
+var
+  removed: array[gfn] of boolean; blocked: array[gfn] of boolean; tracked: array[gfn] of boolean;
+  freed: array[gfn] of boolean; cached: array[vcpu] of array[gfn] of boolean;
+  inside: array[vcpu] of boolean; current: array[vcpu] of boolean; pick: gfn; pc: 0..5;
+
+startstate begin
+  for g: gfn do removed[g] := false; blocked[g] := false; tracked[g] := false; freed[g] := false; end;
+  for v: vcpu do
+    for g: gfn do cached[v][g] := false; end;
+    inside[v] := false; current[v] := false;
+  end;
+  undefine pick; pc := 0;
+end;
+
+ruleset v: vcpu do
+  rule "enter" !inside[v] ==> begin
+    if !current[v] then for g: gfn do cached[v][g] := false; end; end;
+    inside[v] := true; current[v] := true;
+  end;
+  rule "leave" inside[v] ==> begin inside[v] := false; end;
+  ruleset g: gfn do rule "access" inside[v] & {reached} ==> begin cached[v][g] := true; end; end;
+end;
+ruleset g: gfn do rule "pick" pc = 0 & !removed[g] ==> begin pick := g; pc := 1; end; end;
+rule "block" pc = 1 ==> begin blocked[pick] := true; tracked[pick] := false; pc := 2; end;
+rule "busy" pc = 2 & {lagging} ==> begin {kick} end;
+rule "track" pc = 2 & !{lagging} ==> begin
+  for u: vcpu do current[u] := false; end;
+  for h: gfn do tracked[h] := blocked[h]; end;
+  pc := {4 if broken else 3};
+end;
+{second}\
+rule "remove" pc = 4 & {removable} ==> begin removed[pick] := true; blocked[pick] := false; pc := 5; end;
+rule "refused" pc = 4 & !{removable} ==> begin {refused} end;
+rule "free" pc = 5 ==> begin freed[pick] := true; undefine pick; pc := 0; end;
+
+invariant "not freed" forall v: vcpu do forall g: gfn do !(inside[v] & {reached} & freed[g]) end end;
+"""
+
+
+def update_order(sizes: Sequence[int], *, broken: bool) -> str:
+    """Faults that map a large page against changes of its small ones."""
+    pages, vcpus = sizes
+    stale = "(busy | !fresh[v])"
+    differ = "(exists g: page do shared[g] end) & (exists g: page do !shared[g] end)"
+    look, finish = f"mixed := {differ};", "lock := false; busy := false; for u: vcpu do fresh[u] := false; end;"
+    end = "undefine pick; want := 0; cpc := 0;"
+    ending = (
+        f"""\
+rule "lock to end" cpc = 4 & !lock ==> begin lock := true; cpc := 5; end;
+rule "end" cpc = 5 ==> begin {finish} cpc := 6; end;
+rule "look" cpc = 6 ==> begin {look} {end} end;"""
+        if broken
+        else f"""\
+rule "look" cpc = 4 ==> begin {look} cpc := 5; end;
+rule "lock to end" cpc = 5 & !lock ==> begin lock := true; cpc := 6; end;
+rule "end" cpc = 6 ==> begin {finish} {end} end;"""
+    )
+    return f"""\
+type
+  page: scalarset({pages}); vcpu: scalarset({vcpus}); value: 0..1;
+var
+  shared: array[page] of boolean; mixed: boolean; large: boolean; busy: boolean; lock: boolean;
+  pc: array[vcpu] of 0..4; fresh: array[vcpu] of boolean; cpc: 0..6; pick: page; want: value;
+
+startstate begin
+  for g: page do shared[g] := false; end;
+  for v: vcpu do pc[v] := 0; fresh[v] := false; end;
+  mixed := false; large := false; busy := false; lock := false; cpc := 0; undefine pick; want := 0;
+end;
+
+ruleset v: vcpu do
+  rule "snapshot" pc[v] = 0 ==> begin fresh[v] := true; pc[v] := 1; end;
+  rule "forbidden" pc[v] = 1 & mixed ==> begin fresh[v] := false; pc[v] := 0; end;
+  rule "allowed" pc[v] = 1 & !mixed ==> begin pc[v] := 2; end;
+  rule "lock" pc[v] = 2 & !lock ==> begin lock := true; pc[v] := 3; end;
+  rule "retry" pc[v] = 3 & {stale} ==> begin lock := false; fresh[v] := false; pc[v] := 0; end;
+  rule "map" pc[v] = 3 & !{stale} ==> begin large := true; pc[v] := 4; end;
+  rule "unlock" pc[v] = 4 ==> begin lock := false; fresh[v] := false; pc[v] := 0; end;
+end;
+
+ruleset g: page; k: value do rule "pick" cpc = 0 ==> begin pick := g; want := k; cpc := 1; end; end;
+rule "lock to begin" cpc = 1 & !lock ==> begin lock := true; cpc := 2; end;
+rule "begin" cpc = 2 ==> begin busy := true; large := false; lock := false; cpc := 3; end;
+rule "store" cpc = 3 ==> begin shared[pick] := want = 1; cpc := 4; end;
+{ending}
+
+invariant "uniform" !(cpc = 0 & large & {differ});
+"""
+
+
+def srcu_free(sizes: Sequence[int], *, broken: bool) -> str:
+    """Readers against an update that frees what they may have found."""
+    vcpus, sets = sizes
+    free = "live[past] := false; undefine past; pc := 0;"
+    old = "pc = 2 & !isundefined(past)"
+    grace = (
+        f'rule "free" {old} ==> begin {free} end;'
+        if broken
+        else f"""\
+rule "begin to wait" {old} ==> begin for u: vcpu do owed[u] := at[u] != 0; end; pc := 3; end;
+rule "free" pc = 3 & !(exists w: vcpu do owed[w] end) ==> begin {free} end;"""
+    )
+    return f"""\
+type
+  vcpu: scalarset({vcpus}); slots: scalarset({sets});
+var
+  live: array[slots] of boolean; active: slots; fresh: slots; past: slots; pc: 0..3;
+  at: array[vcpu] of 0..3; seen: array[vcpu] of slots; owed: array[vcpu] of boolean;
+
+startstate begin
+  for s: slots do live[s] := false; end;
+  for v: vcpu do at[v] := 0; undefine seen[v]; owed[v] := false; end;
+  undefine active; undefine fresh; undefine past; pc := 0;
+end;
+
+ruleset v: vcpu do
+  rule "enter" at[v] = 0 ==> begin at[v] := 1; end;
+  rule "find" at[v] = 1 ==> begin
+    if isundefined(active) then undefine seen[v]; else seen[v] := active; end;
+    at[v] := 2;
+  end;
+  rule "use" at[v] = 2 ==> begin at[v] := 3; end;
+  rule "leave" at[v] = 3 ==> begin undefine seen[v]; owed[v] := false; at[v] := 0; end;
+end;
+
+ruleset s: slots do
+  rule "make" pc = 0 & !live[s] ==> begin fresh := s; live[s] := true; pc := 1; end;
+end;
+rule "publish" pc = 1 ==> begin
+  if isundefined(active) then undefine past; else past := active; end;
+  active := fresh; undefine fresh; pc := 2;
+end;
+rule "first" pc = 2 & isundefined(past) ==> begin pc := 0; end;
+{grace}
+
+invariant "live" forall v: vcpu do at[v] = 2 & !isundefined(seen[v]) -> live[seen[v]] end;
+"""
+
+
 PROTOCOLS: dict[str, Callable[..., str]] = {
     "fault_vs_conversion": fault_vs_conversion,
     "snp_remap": snp_remap,
     "populate_locking": populate_locking,
+    "track_and_kick": track_and_kick,
+    "update_order": update_order,
+    "srcu_free": srcu_free,
 }

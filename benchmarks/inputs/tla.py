@@ -159,13 +159,146 @@ Claim == TRUE""",
     )
 
 
+def track_and_kick(sizes: Sequence[int], *, broken: bool) -> str:
+    """A zap against vCPUs that keep translations."""
+    names = ("removed", "blocked", "tracked", "freed", "cached", "inside", "current", "pick", "pc")
+    kick = "inside' = [u \\in Vcpu |-> FALSE]"
+    refused = "pc' = 5 /\\ KEEP_BUT(pc)" if broken else "pick' = None /\\ pc' = 0 /\\ KEEP_BUT(pick, pc)"
+    second = "" if broken else f"  \\/ pc = 3 /\\ {kick} /\\ pc' = 4 /\\ KEEP_BUT(inside, pc)\n"
+    return _module(
+        ("Gfn", "Vcpu"),
+        names,
+        f"""
+Init == /\\ removed = [g \\in Gfn |-> FALSE] /\\ blocked = [g \\in Gfn |-> FALSE]
+        /\\ tracked = [g \\in Gfn |-> FALSE] /\\ freed = [g \\in Gfn |-> FALSE]
+        /\\ cached = [v \\in Vcpu |-> [g \\in Gfn |-> FALSE]]
+        /\\ inside = [v \\in Vcpu |-> FALSE] /\\ current = [v \\in Vcpu |-> FALSE] /\\ pick = None /\\ pc = 0
+Reached(v, g) == cached[v][g] \\/ (~removed[g] /\\ ~blocked[g])
+Lagging == \\E w \\in Vcpu : inside[w] /\\ ~current[w]
+Removable == blocked[pick] /\\ tracked[pick] /\\ ~Lagging
+Run(v) ==
+  \\/ /\\ ~inside[v]
+     /\\ cached' = IF current[v] THEN cached ELSE [cached EXCEPT ![v] = [g \\in Gfn |-> FALSE]]
+     /\\ inside' = [inside EXCEPT ![v] = TRUE] /\\ current' = [current EXCEPT ![v] = TRUE]
+     /\\ KEEP_BUT(cached, inside, current)
+  \\/ inside[v] /\\ inside' = [inside EXCEPT ![v] = FALSE] /\\ KEEP_BUT(inside)
+  \\/ /\\ inside[v] /\\ \\E g \\in Gfn : Reached(v, g) /\\ cached' = [cached EXCEPT ![v][g] = TRUE]
+     /\\ KEEP_BUT(cached)
+Zap ==
+  \\/ pc = 0 /\\ (\\E g \\in Gfn : ~removed[g] /\\ pick' = g) /\\ pc' = 1 /\\ KEEP_BUT(pick, pc)
+  \\/ /\\ pc = 1 /\\ blocked' = [blocked EXCEPT ![pick] = TRUE] /\\ tracked' = [tracked EXCEPT ![pick] = FALSE]
+     /\\ pc' = 2 /\\ KEEP_BUT(blocked, tracked, pc)
+  \\/ pc = 2 /\\ Lagging /\\ {kick} /\\ KEEP_BUT(inside)
+  \\/ /\\ pc = 2 /\\ ~Lagging /\\ current' = [u \\in Vcpu |-> FALSE] /\\ tracked' = blocked
+     /\\ pc' = {4 if broken else 3} /\\ KEEP_BUT(current, tracked, pc)
+{second}\
+  \\/ /\\ pc = 4 /\\ Removable /\\ removed' = [removed EXCEPT ![pick] = TRUE]
+     /\\ blocked' = [blocked EXCEPT ![pick] = FALSE] /\\ pc' = 5 /\\ KEEP_BUT(removed, blocked, pc)
+  \\/ pc = 4 /\\ ~Removable /\\ {refused}
+  \\/ /\\ pc = 5 /\\ freed' = [freed EXCEPT ![pick] = TRUE] /\\ pick' = None /\\ pc' = 0
+     /\\ KEEP_BUT(freed, pick, pc)
+Next == Zap \\/ \\E v \\in Vcpu : Run(v)
+Claim == \\A v \\in Vcpu, g \\in Gfn : ~(inside[v] /\\ freed[g] /\\ Reached(v, g))""",
+    )
+
+
+def update_order(sizes: Sequence[int], *, broken: bool) -> str:
+    """Faults that map a large page against changes of its small ones."""
+    names = ("shared", "mixed", "large", "busy", "lock", "pc", "fresh", "cpc", "pick", "to")
+    look = "mixed' = Differ"
+    finish = "busy' = FALSE /\\ lock' = FALSE /\\ fresh' = [v \\in Vcpu |-> FALSE]"
+    end = "pick' = None /\\ to' = FALSE /\\ cpc' = 0"
+    ending = (
+        f"""\
+  \\/ cpc = 4 /\\ ~lock /\\ lock' = TRUE /\\ cpc' = 5 /\\ KEEP_BUT(lock, cpc)
+  \\/ cpc = 5 /\\ {finish} /\\ cpc' = 6 /\\ KEEP_BUT(busy, lock, fresh, cpc)
+  \\/ cpc = 6 /\\ {look} /\\ {end} /\\ KEEP_BUT(mixed, pick, to, cpc)"""
+        if broken
+        else f"""\
+  \\/ cpc = 4 /\\ {look} /\\ cpc' = 5 /\\ KEEP_BUT(mixed, cpc)
+  \\/ cpc = 5 /\\ ~lock /\\ lock' = TRUE /\\ cpc' = 6 /\\ KEEP_BUT(lock, cpc)
+  \\/ cpc = 6 /\\ {finish} /\\ {end} /\\ KEEP_BUT(busy, lock, fresh, pick, to, cpc)"""
+    )
+    return _module(
+        ("Page", "Vcpu"),
+        names,
+        f"""
+Init == /\\ shared = [g \\in Page |-> FALSE] /\\ mixed = FALSE /\\ large = FALSE /\\ busy = FALSE /\\ lock = FALSE
+        /\\ pc = [v \\in Vcpu |-> 0] /\\ fresh = [v \\in Vcpu |-> FALSE] /\\ cpc = 0 /\\ pick = None /\\ to = FALSE
+Differ == (\\E g \\in Page : shared[g]) /\\ (\\E g \\in Page : ~shared[g])
+Drop(v) == fresh' = [fresh EXCEPT ![v] = FALSE] /\\ pc' = [pc EXCEPT ![v] = 0]
+Stale(v) == busy \\/ ~fresh[v]
+Fault(v) ==
+  \\/ pc[v] = 0 /\\ fresh' = [fresh EXCEPT ![v] = TRUE] /\\ pc' = [pc EXCEPT ![v] = 1] /\\ KEEP_BUT(fresh, pc)
+  \\/ pc[v] = 1 /\\ mixed /\\ Drop(v) /\\ KEEP_BUT(fresh, pc)
+  \\/ pc[v] = 1 /\\ ~mixed /\\ pc' = [pc EXCEPT ![v] = 2] /\\ KEEP_BUT(pc)
+  \\/ pc[v] = 2 /\\ ~lock /\\ lock' = TRUE /\\ pc' = [pc EXCEPT ![v] = 3] /\\ KEEP_BUT(lock, pc)
+  \\/ pc[v] = 3 /\\ Stale(v) /\\ lock' = FALSE /\\ Drop(v) /\\ KEEP_BUT(lock, fresh, pc)
+  \\/ pc[v] = 3 /\\ ~Stale(v) /\\ large' = TRUE /\\ pc' = [pc EXCEPT ![v] = 4] /\\ KEEP_BUT(large, pc)
+  \\/ pc[v] = 4 /\\ lock' = FALSE /\\ Drop(v) /\\ KEEP_BUT(lock, fresh, pc)
+Change ==
+  \\/ /\\ cpc = 0 /\\ \\E g \\in Page, k \\in BOOLEAN : pick' = g /\\ to' = k
+     /\\ cpc' = 1 /\\ KEEP_BUT(pick, to, cpc)
+  \\/ cpc = 1 /\\ ~lock /\\ lock' = TRUE /\\ cpc' = 2 /\\ KEEP_BUT(lock, cpc)
+  \\/ cpc = 2 /\\ busy' = TRUE /\\ large' = FALSE /\\ lock' = FALSE /\\ cpc' = 3 /\\ KEEP_BUT(busy, large, lock, cpc)
+  \\/ cpc = 3 /\\ shared' = [shared EXCEPT ![pick] = to] /\\ cpc' = 4 /\\ KEEP_BUT(shared, cpc)
+{ending}
+Next == Change \\/ \\E v \\in Vcpu : Fault(v)
+Claim == ~(cpc = 0 /\\ large /\\ Differ)""",
+    )
+
+
+def srcu_free(sizes: Sequence[int], *, broken: bool) -> str:
+    """Readers against an update that frees what they may have found."""
+    names = ("live", "active", "fresh", "past", "pc", "at", "seen", "owed")
+    free = "live' = [live EXCEPT ![past] = FALSE] /\\ past' = None /\\ pc' = 0 /\\ KEEP_BUT(live, past, pc)"
+    grace = (
+        f"""\
+  \\/ pc = 2 /\\ past /= None /\\ {free}"""
+        if broken
+        else f"""\
+  \\/ /\\ pc = 2 /\\ past /= None /\\ owed' = [v \\in Vcpu |-> at[v] /= 0]
+     /\\ pc' = 3 /\\ KEEP_BUT(owed, pc)
+  \\/ /\\ pc = 3 /\\ \\A v \\in Vcpu : ~owed[v]
+     /\\ {free}"""
+    )
+    return _module(
+        ("Vcpu", "Slots"),
+        names,
+        f"""
+Init == /\\ live = [s \\in Slots |-> FALSE] /\\ active = None /\\ fresh = None /\\ past = None /\\ pc = 0
+        /\\ at = [v \\in Vcpu |-> 0] /\\ seen = [v \\in Vcpu |-> None] /\\ owed = [v \\in Vcpu |-> FALSE]
+Read(v) ==
+  \\/ at[v] = 0 /\\ at' = [at EXCEPT ![v] = 1] /\\ KEEP_BUT(at)
+  \\/ at[v] = 1 /\\ seen' = [seen EXCEPT ![v] = active] /\\ at' = [at EXCEPT ![v] = 2] /\\ KEEP_BUT(seen, at)
+  \\/ at[v] = 2 /\\ at' = [at EXCEPT ![v] = 3] /\\ KEEP_BUT(at)
+  \\/ /\\ at[v] = 3 /\\ seen' = [seen EXCEPT ![v] = None] /\\ owed' = [owed EXCEPT ![v] = FALSE]
+     /\\ at' = [at EXCEPT ![v] = 0] /\\ KEEP_BUT(seen, owed, at)
+Update ==
+  \\/ /\\ pc = 0 /\\ \\E s \\in Slots : ~live[s] /\\ fresh' = s /\\ live' = [live EXCEPT ![s] = TRUE]
+     /\\ pc' = 1 /\\ KEEP_BUT(fresh, live, pc)
+  \\/ /\\ pc = 1 /\\ past' = active /\\ active' = fresh /\\ fresh' = None
+     /\\ pc' = 2 /\\ KEEP_BUT(past, active, fresh, pc)
+  \\/ pc = 2 /\\ past = None /\\ pc' = 0 /\\ KEEP_BUT(pc)
+{grace}
+Next == Update \\/ \\E v \\in Vcpu : Read(v)
+Claim == \\A v \\in Vcpu : (at[v] = 2 /\\ seen[v] /= None) => live[seen[v]]""",
+    )
+
+
 PROTOCOLS: dict[str, Callable[..., str]] = {
     "fault_vs_conversion": fault_vs_conversion,
     "snp_remap": snp_remap,
     "populate_locking": populate_locking,
+    "track_and_kick": track_and_kick,
+    "update_order": update_order,
+    "srcu_free": srcu_free,
 }
 SETS = {
     "fault_vs_conversion": ("Gfn", "Vcpu"),
     "snp_remap": ("Gfn", "Pfn"),
     "populate_locking": ("Populate", "Fault", "Remap", "Gfn"),
+    "track_and_kick": ("Gfn", "Vcpu"),
+    "update_order": ("Page", "Vcpu"),
+    "srcu_free": ("Vcpu", "Slots"),
 }

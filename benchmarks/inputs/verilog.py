@@ -177,8 +177,163 @@ endmodule
 """
 
 
+def track_and_kick(sizes: Sequence[int], *, broken: bool) -> str:
+    """A zap against vCPUs that keep translations."""
+    gfns, vcpus = sizes
+    gw, sw = width(gfns), width(vcpus + 1)
+    declared = "\n".join(f"  reg [{gfns - 1}:0] cached_{v} = 0;" for v in range(vcpus))
+    reached = "\n".join(
+        f"  wire [{gfns - 1}:0] reached_{v} = cached_{v} | (~removed & ~blocked);" for v in range(vcpus)
+    )
+    bad = _any(f"inside[{v}] & |(freed & reached_{v})" for v in range(vcpus))
+    runs = "".join(
+        f"""\
+    if (sel == {v}) case (op)
+      0: if (!inside[{v}]) begin
+           if (!current[{v}]) cached_{v} <= 0;
+           inside[{v}] <= 1; current[{v}] <= 1;
+         end
+      1: inside[{v}] <= 0;
+      2: if (inside[{v}] && g < {gfns}) cached_{v} <= cached_{v} | (reached_{v} & one);
+    endcase
+"""
+        for v in range(vcpus)
+    )
+    refused = "pc <= 5;" if broken else "begin pick <= 0; pc <= 0; end"
+    second = "" if broken else "      3: begin inside <= 0; pc <= 4; end\n"
+    return f"""\
+module top(input clk, input [{sw - 1}:0] sel, input [1:0] op, input [{gw}:0] g, output bad);
+  reg [{gfns - 1}:0] removed = 0; reg [{gfns - 1}:0] blocked = 0;
+  reg [{gfns - 1}:0] tracked = 0; reg [{gfns - 1}:0] freed = 0;
+{declared}
+  reg [{vcpus - 1}:0] inside = 0; reg [{vcpus - 1}:0] current = 0;
+  reg [2:0] pc = 0; reg [{gw - 1}:0] pick = 0;
+{reached}
+  wire [{gfns - 1}:0] one = {gfns}'d1 << g;
+  wire lagging = |(inside & ~current);
+  wire removable = blocked[pick] & tracked[pick] & ~lagging;
+  assign bad = {bad};
+  always @(posedge clk) begin
+{runs}\
+    if (sel == {vcpus}) case (pc)
+      0: if (g < {gfns} && !removed[g]) begin pick <= g; pc <= 1; end
+      1: begin blocked[pick] <= 1; tracked[pick] <= 0; pc <= 2; end
+      2: if (lagging) inside <= 0;
+         else begin current <= 0; tracked <= blocked; pc <= {4 if broken else 3}; end
+{second}\
+      4: if (removable) begin removed[pick] <= 1; blocked[pick] <= 0; pc <= 5; end
+         else {refused}
+      5: begin freed[pick] <= 1; pick <= 0; pc <= 0; end
+    endcase
+  end
+endmodule
+"""
+
+
+def update_order(sizes: Sequence[int], *, broken: bool) -> str:
+    """Faults that map a large page against changes of its small ones."""
+    pages, vcpus = sizes
+    gw, sw = width(pages), width(vcpus + 1)
+    ending = 5 if broken else 6
+    held = _any([f"pc_{v} == 3 || pc_{v} == 4" for v in range(vcpus)] + [f"cpc == 2 || cpc == {ending}"])
+    declared = "\n".join(f"  reg [2:0] pc_{v} = 0;" for v in range(vcpus))
+    faults = "".join(
+        f"""\
+    if (sel == {v}) case (pc_{v})
+      0: begin fresh[{v}] <= 1; pc_{v} <= 1; end
+      1: if (mixed) begin fresh[{v}] <= 0; pc_{v} <= 0; end else pc_{v} <= 2;
+      2: if (!held) pc_{v} <= 3;
+      3: if (busy | ~fresh[{v}]) begin fresh[{v}] <= 0; pc_{v} <= 0; end
+         else begin large <= 1; pc_{v} <= 4; end
+      4: begin fresh[{v}] <= 0; pc_{v} <= 0; end
+    endcase
+"""
+        for v in range(vcpus)
+    )
+    look, finish, end = "mixed <= differ;", "busy <= 0; fresh <= 0;", "pick <= 0; value <= 0; cpc <= 0;"
+    last = (
+        f"""\
+      4: if (!held) cpc <= 5;
+      5: begin {finish} cpc <= 6; end
+      6: begin {look} {end} end"""
+        if broken
+        else f"""\
+      4: begin {look} cpc <= 5; end
+      5: if (!held) cpc <= 6;
+      6: begin {finish} {end} end"""
+    )
+    return f"""\
+module top(input clk, input [{sw - 1}:0] sel, input [{gw}:0] g, input to, output bad);
+  reg [{pages - 1}:0] shared = 0; reg mixed = 0; reg large = 0; reg busy = 0; reg [{vcpus - 1}:0] fresh = 0;
+{declared}
+  reg [2:0] cpc = 0; reg [{gw - 1}:0] pick = 0; reg value = 0;
+  wire held = {held};
+  wire differ = |shared & ~&shared;
+  assign bad = (cpc == 0) & large & differ;
+  always @(posedge clk) begin
+{faults}\
+    if (sel == {vcpus}) case (cpc)
+      0: if (g < {pages}) begin pick <= g; value <= to; cpc <= 1; end
+      1: if (!held) cpc <= 2;
+      2: begin busy <= 1; large <= 0; cpc <= 3; end
+      3: begin shared[pick] <= value; cpc <= 4; end
+{last}
+    endcase
+  end
+endmodule
+"""
+
+
+def srcu_free(sizes: Sequence[int], *, broken: bool) -> str:
+    """Readers against an update that frees what they may have found; a set is a bit of its own, none is zero."""
+    vcpus, sets = sizes
+    sw, gw = width(vcpus + 1), width(sets)
+    declared = "\n".join(f"  reg [1:0] at_{v} = 0; reg [{sets - 1}:0] seen_{v} = 0;" for v in range(vcpus))
+    bad = _any(f"at_{v} == 2 & |(seen_{v} & ~live)" for v in range(vcpus))
+    reads = "".join(
+        f"""\
+    if (sel == {v}) case (at_{v})
+      0: at_{v} <= 1;
+      1: begin seen_{v} <= active; at_{v} <= 2; end
+      2: at_{v} <= 3;
+      3: begin seen_{v} <= 0; owed[{v}] <= 0; at_{v} <= 0; end
+    endcase
+"""
+        for v in range(vcpus)
+    )
+    inside = ", ".join(f"at_{v} != 0" for v in reversed(range(vcpus)))
+    free = "begin live <= live & ~past; past <= 0; pc <= 0; end"
+    grace = (
+        f"      2: if (past == 0) pc <= 0; else {free}"
+        if broken
+        else f"""\
+      2: if (past == 0) pc <= 0; else begin owed <= {{{inside}}}; pc <= 3; end
+      3: if (owed == 0) {free}"""
+    )
+    return f"""\
+module top(input clk, input [{sw - 1}:0] sel, input [{gw}:0] s, output bad);
+  reg [{sets - 1}:0] live = 0; reg [{sets - 1}:0] active = 0; reg [{sets - 1}:0] fresh = 0; reg [{sets - 1}:0] past = 0;
+  reg [{vcpus - 1}:0] owed = 0; reg [1:0] pc = 0;
+{declared}
+  wire [{sets - 1}:0] one = {sets}'d1 << s;
+  assign bad = {bad};
+  always @(posedge clk) begin
+{reads}\
+    if (sel == {vcpus}) case (pc)
+      0: if (s < {sets} && !live[s]) begin fresh <= one; live <= live | one; pc <= 1; end
+      1: begin past <= active; active <= fresh; fresh <= 0; pc <= 2; end
+{grace}
+    endcase
+  end
+endmodule
+"""
+
+
 PROTOCOLS: dict[str, Callable[..., str]] = {
     "fault_vs_conversion": fault_vs_conversion,
     "snp_remap": snp_remap,
     "populate_locking": populate_locking,
+    "track_and_kick": track_and_kick,
+    "update_order": update_order,
+    "srcu_free": srcu_free,
 }

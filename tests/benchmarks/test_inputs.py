@@ -19,6 +19,9 @@ SIZES = {
     "fault_vs_conversion": ((1, 1), (2, 1)),
     "snp_remap": ((1, 1), (2, 1)),
     "populate_locking": ((1, 1, 1, 1), (2, 1, 1, 1)),
+    "track_and_kick": ((1, 1), (2, 2)),
+    "update_order": ((2, 1), (3, 2)),
+    "srcu_free": ((1, 2), (2, 3)),
 }
 STATES = {
     ("fault_vs_conversion", (1, 1)): 264,
@@ -26,9 +29,14 @@ STATES = {
     ("snp_remap", (2, 2)): 7_083,
     ("populate_locking", (1, 1, 1, 1)): 84,
     ("populate_locking", (2, 2, 2, 2)): 17_296,
+    ("track_and_kick", (2, 2)): 1_677,
+    ("update_order", (3, 2)): 7_264,
+    ("srcu_free", (2, 3)): 1_606,
 }
 SHORTEST = {"fault_vs_conversion": 12, "snp_remap": 9, "populate_locking": 4}
+SHORTEST |= {"track_and_kick": 7, "update_order": 11, "srcu_free": 8}
 BROKEN = {"fault_vs_conversion": (1, 1), "snp_remap": (1, 2), "populate_locking": (1, 1, 1, 1)}
+BROKEN |= {"track_and_kick": (1, 1), "update_order": (2, 1), "srcu_free": (1, 2)}
 
 
 def states(protocol: str, sizes: tuple[int, ...]) -> int:
