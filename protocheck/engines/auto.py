@@ -2,8 +2,9 @@
 
 A small instance is searched exhaustively first: exact, shortest runs, and all targets are answered at once. What is
 left, and all of a large instance, goes to IC3, which proves or refutes whatever the sizes; where the length of a run
-matters, a shortest run is then looked for: by bounded model checking up to the length of the one that was found, or,
-where there are many events, by an IC3 that finds no others. What IC3 cannot decide in its share of the time is searched
+matters, a shortest run is then looked for: among the ways to count alike threads, where nothing else tells them apart;
+by bounded model checking up to the length of the one that was found; where there are many events, with alike members in
+order, or by an IC3 that finds no others. What IC3 cannot decide in its share of the time is searched
 for without a limit on states, and at last looked at by bounded model checking for as long as there is time.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from math import factorial
 
-from protocheck.engines import bmc, explore, ic3
+from protocheck.engines import bmc, explore, ic3, shortest
 from protocheck.engines.verdict import (
     Budget,
     Engine,
@@ -25,6 +26,7 @@ from protocheck.engines.verdict import (
     Unreachable,
     Verdict,
 )
+from protocheck.ir.cone import cone
 from protocheck.ir.ground import TOO_DEEP, GroundError
 from protocheck.ir.sorts import product_size
 from protocheck.ir.system import PropertyTarget, System
@@ -41,6 +43,10 @@ an instance with more than the second is not searched first at all."""
 
 CALM_STEPS, CALM_SIZE = 16, 2_000
 """A run found by search is made calm if it has at most so many steps, and steps times events stay below the second."""
+
+COUNTED_STEPS, COUNTED_LATER, COUNTED_CALM = 20_000, 30_000, 500
+"""A search among alike threads may take so many steps before IC3, and visit so many states after it; up to the last
+number of states a run is made calm."""
 
 QUICK_SIZE = 800
 """Steps times events up to which bounded model checking finds a shortest run quickly."""
@@ -83,12 +89,18 @@ def portfolio(
         states = STATES * min(1, FEW_RENAMINGS / renamings)
         states = int(states) if budget.states is None else min(int(states), budget.states)
         work.search(replace(_share(budget, FIRST_SHARE), states=states))
+    elif budget.depth is None:
+        work.count(work.open(), replace(_share(budget, FIRST_SHARE), states=COUNTED_STEPS // max(1, work.events)))
     if budget.depth is None:
         work.ask(ic3.ENGINE, work.open(), _share(budget, PROOF_SHARE))
         long = [k for k in work.open(long_runs=True) if k not in any_run]
         # A run among few events is made calm as well, which only bounded model checking does.
         large = [k for k in long if work.steps(k) * work.events > QUICK_SIZE]
-        work.ask(ic3.SHORTEST, large, _share(budget, SHORTEST_SHARE))
+        work.count([*large, *work.open()], replace(_share(budget, SHORTEST_SHARE), states=COUNTED_LATER))
+        for engine in (shortest.ENGINE, ic3.SHORTEST):
+            large = [k for k in large if k in work.open(long_runs=True)]
+            for k in large:
+                work.ask(engine, [k], replace(_share(budget, SHORTEST_SHARE), depth=work.steps(k)))
         long = [k for k in work.open(long_runs=True) if k not in any_run]
         deepest = max((work.steps(k) for k in long), default=0)
         work.ask(bmc.ENGINE, long, replace(_share(budget, SEARCH_SHARE), depth=deepest))
@@ -111,6 +123,7 @@ class _Work:
         self.answers = [Answered(Unknown(Limit.TIME), "none") for _ in targets]
         self.interrupted = False
         self.exploration: explore.Exploration | None = None
+        self.counted: dict[int, explore.Exploration] = {}
         self.events = sum(product_size([p.sort for p in t.params]) for t in system.transitions)
 
     def steps(self, number: int) -> int:
@@ -144,6 +157,29 @@ class _Work:
             found = self.exploration.verdicts
         self.keep(explore.ENGINE, range(len(self.targets)), found)
 
+    def count(self, which: Sequence[int], budget: Budget) -> None:
+        """Search for shortest runs where alike members have to be counted only, in the part that matters.
+
+        Nothing is claimed of what is not found: the part that was searched is not the system.
+        """
+        if budget.states is not None and self.budget.states is not None:
+            budget = replace(budget, states=min(budget.states, self.budget.states))
+        for k in which:
+            if self.interrupted:
+                return
+            part = cone(self.system, [self.targets[k]])
+            if not explore.countable(part, self.targets[k]):
+                continue
+            try:
+                found = explore.explore(part, [self.targets[k]], budget)
+            except GroundError:
+                continue
+            (verdict,) = found.verdicts
+            if isinstance(verdict, Reached):
+                self.keep(explore.ENGINE, [k], found.verdicts)
+                self.counted[k] = found
+            self.interrupted = self.interrupted or _is_interrupted(verdict)
+
     def keep(self, engine: Engine, which: Sequence[int], found: Sequence[Verdict]) -> None:
         """Keep what is better than what was known."""
         for k, verdict in zip(which, found, strict=True):
@@ -161,8 +197,13 @@ class _Work:
             verdict = self.answers[k].verdict
             if self.answers[k].engine == explore.ENGINE.name and isinstance(verdict, Reached):
                 steps = len(verdict.run.moves)
+                counted = self.counted.get(k)
+                if counted is not None and counted.states > COUNTED_CALM:
+                    continue
                 if 0 < steps <= CALM_STEPS and steps * events <= CALM_SIZE and not self.interrupted:
                     calm = self._calm(k)
+                    if calm is None and counted is not None:
+                        continue
                     if calm is None:
                         short[k] = steps
                     else:
@@ -177,10 +218,10 @@ class _Work:
 
     def _calm(self, number: int) -> Reached | None:
         """The calmest run, if it can be read off what the first search has seen."""
-        if self.exploration is None:
-            return None
         try:
-            return self.exploration.calm(number)
+            if number in self.counted:
+                return self.counted[number].calm(0)
+            return None if self.exploration is None else self.exploration.calm(number)
         except KeyboardInterrupt:
             self.interrupted = True
             return None

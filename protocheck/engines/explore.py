@@ -31,8 +31,8 @@ from protocheck.engines.verdict import (
     Verdict,
 )
 from protocheck.ir.expr import FALSE, TRUE, Apply, Expr, Lit, Op, Param, Read, and_, exists, substitute
-from protocheck.ir.ground import TOO_DEEP, GroundError
-from protocheck.ir.sorts import values_of
+from protocheck.ir.ground import TOO_DEEP, GroundError, symmetric_scalarsets
+from protocheck.ir.sorts import scalarset_of, values_of
 from protocheck.ir.system import Case, DeadlockTarget, PropertyTarget, System, Target, ThreadClass
 
 CHUNK = 2048
@@ -125,6 +125,22 @@ def explore(
         return _Search(system, targets, budget or Budget(), symmetry).run(to_the_end)
     except (RecursionError, SyntaxError) as error:  # Python's own parser also has a limit
         raise GroundError(TOO_DEEP) from error
+
+
+def countable(system: System, target: PropertyTarget) -> bool:
+    """Whether alike members differ by nothing but cells of their own, so that a state only counts who is where.
+
+    No variable stores a member that could be renamed, or belongs to two, and some members can be renamed at all.
+    """
+    alike = {s.name for s in symmetric_scalarsets(system, [target])}
+    found = False
+    for var in system.variables:
+        stored = scalarset_of(var.sort)
+        owners = [s for s in map(scalarset_of, var.index) if s is not None and s.name in alike]
+        if (stored is not None and stored.name in alike) or len(owners) > 1:
+            return False
+        found = found or bool(owners)
+    return found
 
 
 def stuck(exploration: Exploration) -> tuple[Stuck, ...]:

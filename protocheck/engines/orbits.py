@@ -183,7 +183,7 @@ class Orbits:
             made = [self._signature(k) for k in range(len(self.sorts))]
             self._signatures = [marks for marks, _ in made]
             self._plain = [complete for _, complete in made]
-            self.canon = self._sorted
+            self.canon = self._counted() or self._sorted
 
     def _touched(self) -> Iterator[_Place]:
         mine = set(self.sorts)
@@ -318,6 +318,55 @@ class Orbits:
             found = self._swaps[sort, a, b] = eval(compile(text, "<generated swap>", "eval"), space)
             assert found is not None
         return found
+
+    def _counted(self) -> Callable[[State], State] | None:
+        """What :meth:`_sorted` does, as code, if all that is known of a member are cells of its own; otherwise None.
+
+        No cell then stores a member or belongs to two, and it is enough to sort the members by their cells.
+        """
+        cells: list[list[list[_Place]]] = [[[] for _ in range(first, last)] for first, last in self._bounds]
+        for field in self.layout.fields.values():
+            mine = [p for p, sort in enumerate(field.var.index) if scalarset_of(sort) in self.sorts]
+            if not field.width or not (mine or scalarset_of(field.var.sort) in self.sorts):
+                continue
+            if len(mine) != 1 or scalarset_of(field.var.sort) in self.sorts:
+                return None
+            scalar = scalarset_of(field.var.index[mine[0]])
+            assert scalar is not None
+            k = self.sorts.index(scalar)
+            places = [p for p in self._places if p.field is field]
+            for n, own in enumerate(cells[k], start=self._bounds[k][0]):
+                groups = self._groups([p for p in places if p.index[mine[0]] == n], scalar, n)
+                if any(len(group) > 1 for group in groups):
+                    return None
+                own += [group[0] for group in groups]
+        keep = (1 << self.layout.bits) - 1
+        lines, parts = ["def canon(s):"], []
+        for k, members in enumerate(cells):
+            if not members[0]:
+                continue
+            numbers = []
+            for own in members:
+                at, terms = 0, []
+                for place in own:
+                    terms.append(f"(s >> {place.shift} & {place.field.mask})" + (f" << {at}" if at else ""))
+                    at += place.field.width
+                    keep &= ~(place.field.mask << place.shift)
+                numbers.append(" | ".join(terms))
+            names = [f"x{k}_{n}" for n in range(len(members))]
+            lines.append(f"    {', '.join(names)} = sorted(({', '.join(numbers)}))")
+            for name, own in zip(names, members, strict=True):
+                at = 0
+                for place in own:
+                    whole = name if len(own) == 1 else f"({name} >> {at} & {place.field.mask})"
+                    parts.append(f"{whole} << {place.shift}")
+                    at += place.field.width
+        lines.append(f"    return {' | '.join([f's & {keep}', *parts])}")
+        space: dict[str, object] = {}
+        exec(compile("\n".join(lines), "<generated canon>", "exec"), space)
+        made = space["canon"]
+        assert callable(made)
+        return made
 
     def _sorted(self, state: State) -> State:
         settled, _, ties = self._settle(state)
