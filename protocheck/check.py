@@ -86,6 +86,9 @@ ENGINES = (auto.ENGINE, explore.ENGINE, bmc.ENGINE, ic3.ENGINE, kinduction.ENGIN
 ANY_SIZE_SECONDS = 1.0
 """About so long is tried, per scenario, to make claims for any size, unless somebody asks for more."""
 
+GLANCE = 2_000
+"""So many states are searched before, so that no claim for any size is tried that is wrong at this one."""
+
 WORK_PER_SECOND, PATIENCE = 15_000, 10
 """It is work that ends the trying, so that what is claimed does not depend on what else the machine does: so much for a
 second. Only a machine that takes this many times as long gives up earlier."""
@@ -243,13 +246,15 @@ def check_scenario(
     proved: Claims = {}
     if any_size and engine == auto.ENGINE.name and bound is None:
         safe = [p for p in select(claims(system), names) if isinstance(p.target, Target | DeadlockTarget)]
-        wanted = [p for p in safe if p.wish is Wish.NEVER]
+        asked = [p for p in safe if p.wish is Wish.NEVER]
         limit = SECONDS if timeout is None else timeout / 2
+        wanted = _not_refuted(system, asked, limit)
         seconds = min(ANY_SIZE_SECONDS if any_size is True else any_size, limit)
         deadline = time.monotonic() + min(PATIENCE * seconds, limit)
         meter = Meter(int(seconds * WORK_PER_SECOND))
         budget = Budget(deadline=deadline, progress=progress or (lambda _: None), meter=meter)
-        proved = prove_any_size(module, instance, system, wanted, settings or {}, budget, together=not why)
+        together = not why and len(wanted) == len(asked)
+        proved = prove_any_size(module, instance, system, wanted, settings or {}, budget, together=together)
     findings = check_system(
         system, names, engine_named(engine), bound, timeout, progress, proved, why=why, certificates=certificates
     )
@@ -278,6 +283,15 @@ def check_scenario(
         declared.doc if declared is not None else "",
         system,
     )
+
+
+def _not_refuted(system: System, wanted: Sequence[Property], seconds: float) -> list[Property]:
+    """Those of ``wanted`` that a short search does not refute: of the others nothing has to be proved."""
+    targets = [p.target for p in wanted if isinstance(p.target, Target | DeadlockTarget)]
+    if not any(isinstance(t, DeadlockTarget) or t.cases for t in targets) or auto.renamings(system) > auto.RENAMINGS:
+        return list(wanted)
+    verdicts = explore.run(system, targets, Budget(deadline=time.monotonic() + seconds, states=GLANCE))
+    return [p for p, verdict in zip(wanted, verdicts, strict=True) if not isinstance(verdict, Reached)]
 
 
 def engine_named(name: str) -> Engine:

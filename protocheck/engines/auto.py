@@ -84,9 +84,9 @@ def portfolio(
     if budget.deadline is None:
         budget = replace(budget, deadline=time.monotonic() + SECONDS)
     work = _Work(system, targets, budget, optional)
-    renamings = _renamings(system)
-    if renamings <= RENAMINGS:
-        states = STATES * min(1, FEW_RENAMINGS / renamings)
+    ways = renamings(system)
+    if ways <= RENAMINGS:
+        states = STATES * min(1, FEW_RENAMINGS / ways)
         states = int(states) if budget.states is None else min(int(states), budget.states)
         work.search(replace(_share(budget, FIRST_SHARE), states=states))
     elif budget.depth is None:
@@ -234,7 +234,7 @@ def _share(budget: Budget, share: float) -> Budget:
     return replace(budget, deadline=now + max(0.0, budget.deadline - now) * share)
 
 
-def _renamings(system: System) -> int:
+def renamings(system: System) -> int:
     """In how many ways the interchangeable members of the scalarsets can be renamed."""
     count = 1
     for sort in system.scalarsets:
