@@ -23,9 +23,10 @@ from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from itertools import combinations, product
 from math import prod
-from typing import TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
 import z3
+from z3 import z3core
 
 from protocheck.engines import ic3
 from protocheck.engines.verdict import Budget, Clause, Invariant, Limit, Unreachable
@@ -286,20 +287,30 @@ def _and(parts: Sequence[z3.BoolRef]) -> z3.BoolRef:
     kept = [p for p in parts if not _is_true(p)]
     if any(_is_false(p) for p in kept):
         return FALSE
-    return TRUE if not kept else kept[0] if len(kept) == 1 else z3.And(kept)
+    return TRUE if not kept else kept[0] if len(kept) == 1 else _joined(z3core.Z3_mk_and, kept)
 
 
 def _or(parts: Sequence[z3.BoolRef]) -> z3.BoolRef:
     kept = [p for p in parts if not _is_false(p)]
     if any(_is_true(p) for p in kept):
         return TRUE
-    return FALSE if not kept else kept[0] if len(kept) == 1 else z3.Or(kept)
+    return FALSE if not kept else kept[0] if len(kept) == 1 else _joined(z3core.Z3_mk_or, kept)
 
 
 def _not(part: z3.BoolRef) -> z3.BoolRef:
     if _is_true(part):
         return FALSE
-    return TRUE if _is_false(part) else z3.Not(part)
+    return TRUE if _is_false(part) else z3.BoolRef(z3core.Z3_mk_not(part.ctx_ref(), part.as_ast()), part.ctx)
+
+
+def _same(x: z3.ExprRef, y: z3.ExprRef) -> z3.BoolRef:
+    return z3.BoolRef(z3core.Z3_mk_eq(x.ctx_ref(), x.as_ast(), y.as_ast()), x.ctx)
+
+
+def _joined(make: Callable[..., Any], parts: Sequence[z3.BoolRef]) -> z3.BoolRef:
+    """What :func:`z3.And` and :func:`z3.Or` make of ``parts``, without looking at each of them several times."""
+    array = (z3.Ast * len(parts))(*[p.as_ast() for p in parts])
+    return z3.BoolRef(make(parts[0].ctx_ref(), len(parts), array), parts[0].ctx)
 
 
 @dataclass(frozen=True)
@@ -320,6 +331,8 @@ class _World:
         self.solver = z3.SimpleSolver()
         self._named: dict[tuple[str, int], z3.ExprRef] = {}
         self._axioms: set[str] = set()
+        self._relations: dict[str, z3.FuncDeclRef] = {}
+        self._atoms: dict[tuple[str, tuple[int, ...]], z3.BoolRef] = {}
         self._cells: dict[tuple[str, tuple[int, ...]], Number | Member] = {}
         # Z3 gives the number of a term that is gone to a new one, so terms are kept with their numbers.
         self._bound: dict[int, z3.ExprRef] = {}
@@ -436,7 +449,17 @@ class _World:
         name = f"{var.name}[{fixed}]{what}"
         if not arguments:
             return z3.Bool(name)
-        return z3.Function(name, *(a.sort() for a in arguments), z3.BoolSort())(*arguments)
+        key = (name, tuple(a.get_id() for a in arguments))
+        found = self._atoms.get(key)
+        if found is None:
+            relation = self._relations.get(name)
+            if relation is None:
+                relation = z3.Function(name, *(a.sort() for a in arguments), z3.BoolSort())
+                self._relations[name] = relation
+            array = (z3.Ast * len(arguments))(*[a.as_ast() for a in arguments])
+            app = z3core.Z3_mk_app(relation.ctx_ref(), relation.ast, len(arguments), array)
+            found = self._atoms[key] = z3.BoolRef(app, relation.ctx)  # keeps its arguments, and so their numbers
+        return found
 
     def _cell(self, var: Var, index: Sequence[int | z3.ExprRef], ground: bool) -> Number | Member:
         name = self.free(var.sort)
@@ -458,7 +481,7 @@ class _World:
             return TRUE
         if len(span) == 2:
             is_high = self._relation(var, index, f" = {span[1]}")
-            return is_high if value == span[1] else z3.Not(is_high)
+            return is_high if value == span[1] else _not(is_high)
         return self._relation(var, index, f" = {value}")
 
     def _declare(self, var: Var, index: Sequence[int | z3.ExprRef], name: str | None) -> None:
@@ -474,16 +497,16 @@ class _World:
             span = values_of(var.sort)
             if len(span) > 2:
                 cells = [self._value(var, bound, v) for v in span]
-                pairs = [z3.Not(z3.And(a, b)) for a, b in combinations(cells, 2)]
-                self._always(variables, z3.And(z3.Or(cells), *pairs))
+                pairs = [_or([_not(a), _not(b)]) for a, b in combinations(cells, 2)]
+                self._always(variables, _and([_or(cells), *pairs]))
             return
         nones = [self._relation(var, bound, f" none {k}") for k in range(_depth(var.sort))]
         x, y = self.fresh("x", self.sorts[name]), self.fresh("y", self.sorts[name])
         both = [self._relation(var, bound, " holds", x), self._relation(var, bound, " holds", y)]
-        self._always([*variables, x, y], z3.Implies(z3.And(both), x == y))
+        self._always([*variables, x, y], _or([*map(_not, both), _same(x, y)]))
         for k, none in enumerate(nones):
             others = [both[0], *nones[:k]]
-            self._always([*variables, x], z3.Not(z3.And(none, z3.Or(others))))
+            self._always([*variables, x], _or([_not(none), _not(_or(others))]))
 
     def _always(self, variables: Sequence[z3.ExprRef], formula: z3.BoolRef) -> None:
         self.solver.add(z3.ForAll(list(variables), formula) if variables else formula)
@@ -676,7 +699,7 @@ def equal(a: Member, b: Member) -> z3.BoolRef:
                 if isinstance(x, int) and isinstance(y, int) and x == y:
                     parts.append(_and([p, q]))
             else:
-                parts.append(_and([p, q, TRUE if x.eq(y) else x == y]))
+                parts.append(_and([p, q, TRUE if x.eq(y) else _same(x, y)]))
     return _or(parts)
 
 
@@ -959,7 +982,7 @@ class _Question:
         for n, clause in enumerate(houdini.clauses):
             if hypotheses:
                 on = z3.Bool(f"assume {n}")
-                world.solver.add(z3.Implies(on, world.universal(n, clause, houdini.universals)))
+                world.solver.add(_or([_not(on), world.universal(n, clause, houdini.universals)]))
                 self.hypotheses[n] = on
             if written is not None and written.isdisjoint(r.var.name for r in reads(clause.formula)):
                 continue  # what is not assigned stays, and so does what is said of it alone
@@ -973,7 +996,7 @@ class _Question:
                     shared[key] = world.constant(replace(param, name=f"goal{key[1]}"))
                 env[param.name] = shared[key]
             broken = z3.Bool(f"broken {n}")
-            world.solver.add(z3.Implies(broken, _not(world.bool_(clause.formula, env, after))))
+            world.solver.add(_or([_not(broken), _not(world.bool_(clause.formula, env, after))]))
             self.goals[n] = broken
         if hypotheses:
             world.complete()
