@@ -58,7 +58,7 @@ class Exploration:
     fired: tuple[int, ...]
     complete: bool
     symmetric: bool
-    _search: _Search = field(compare=False, repr=False)
+    _search: Search = field(compare=False, repr=False)
 
     def values(self) -> Iterator[tuple[int, ...]]:
         """Each visited state as the values of its cells, in the order in which they were found."""
@@ -122,7 +122,7 @@ def explore(
     :class:`protocheck.ir.ground.GroundError` for one with expressions that are nested too deeply.
     """
     try:
-        return _Search(system, targets, budget or Budget(), symmetry).run(to_the_end)
+        return Search(system, targets, budget or Budget(), symmetry).run(to_the_end)
     except (RecursionError, SyntaxError) as error:  # Python's own parser also has a limit
         raise GroundError(TOO_DEEP) from error
 
@@ -187,7 +187,7 @@ class _Everything:
 class _Goal:
     """A target as it was first met in a search, in states or in steps."""
 
-    def __init__(self, search: _Search, number: int, by_step: bool) -> None:
+    def __init__(self, search: Search, number: int, by_step: bool) -> None:
         self.search = search
         self.number = number
         self.by_step = by_step
@@ -213,7 +213,14 @@ class _Goal:
         return self._known[state]
 
 
-class _Search:
+class Search:
+    """A search of ``system`` for ``targets``: what :func:`explore` does, and questions about single packed states.
+
+    After :meth:`prepared` or a search, :meth:`moves`, :meth:`steps`, :meth:`endings` and the tests that :meth:`checker`
+    makes can be asked of any packed state; ``made.layout`` packs states. With ``symmetry`` states are those that stand
+    for their orbits, and :meth:`renaming`, :meth:`compose` and :meth:`undo` lead back to those of the system.
+    """
+
     def __init__(self, system: System, targets: Sequence[PropertyTarget], budget: Budget, symmetry: bool) -> None:
         self.system = system
         self.targets = tuple(targets)
@@ -242,6 +249,12 @@ class _Search:
         self._steps: dict[State, list[tuple[int, tuple[int, ...], State | None]]] = {}
         self._solvers: dict[int, Callable[..., object]] = {}
         self._taken: dict[tuple[State, State], tuple[int, tuple[int, ...], State]] = {}
+
+    def prepared(self) -> Search:
+        """This search, ready for questions about single states though nothing has been searched."""
+        if self._expand is None:
+            self._expand = self._expander()
+        return self
 
     # The search itself.
 
@@ -274,7 +287,7 @@ class _Search:
         self._expand = expand = self._expander()
         check = self.checker(open_)
         chunk = SMALL_CHUNK if self.orbits is not None and self.orbits.order > SMALL_GROUP else CHUNK
-        layer = self._begin()
+        layer = self.begin()
         found: dict[int, State] = {}
         while layer:
             self.depth += 1
@@ -312,7 +325,8 @@ class _Search:
     def _settled(self, open_: set[int]) -> bool:
         return open_ <= set(self.hits) and bool(self.targets)
 
-    def _begin(self) -> list[State]:
+    def begin(self) -> list[State]:
+        """The states in which runs begin, each once (up to symmetry)."""
         layer: list[State] = []
         for choice, state in self.made.initial():
             self.beginnings += 1
@@ -539,12 +553,12 @@ class _Search:
             chain.append(self.seen[chain[-1]])
         chain.reverse()
         init = self.begun[chain[0]]
-        renaming = self._renaming(self.starts[init])
+        renaming = self.renaming(self.starts[init])
         moves: list[Choice] = []
         for here, there in pairwise(chain):
             which, values, after = self._move(here, there)
-            moves.append(self._undo(which, values, renaming))
-            renaming = self._compose(self._renaming(after), renaming)
+            moves.append(self.undo(which, values, renaming))
+            renaming = self.compose(self.renaming(after), renaming)
         target = self.targets[number]
         if isinstance(target, DeadlockTarget):
             return Run(init, tuple(moves))
@@ -552,8 +566,8 @@ class _Search:
         inverse = _inverse(renaming)
         case = target.cases[end.which]
         if last is not None:
-            moves.append(self._undo(last.which, last.values, renaming))
-        values = tuple(self._image(p, v, inverse) for p, v in zip(case.params, end.values, strict=True))
+            moves.append(self.undo(last.which, last.values, renaming))
+        values = tuple(self.image(p, v, inverse) for p, v in zip(case.params, end.values, strict=True))
         return Run(init, tuple(moves), Choice(end.which, values))
 
     def _move(self, here: State, there: State) -> tuple[int, tuple[int, ...], State]:
@@ -604,20 +618,22 @@ class _Search:
         self._solvers[id(case)](state, out)
         return out
 
-    def _renaming(self, state: State) -> Renaming:
+    def renaming(self, state: State) -> Renaming:
         """How ``state`` is renamed to its representative."""
         return self.orbits.normalize(state)[1] if self.orbits else ()
 
-    def _compose(self, second: Renaming, first: Renaming) -> Renaming:
+    def compose(self, second: Renaming, first: Renaming) -> Renaming:
+        """First ``first``, then ``second``."""
         return tuple(tuple(b[x] for x in a) for a, b in zip(first, second, strict=True))
 
-    def _undo(self, which: int, values: tuple[int, ...], renaming: Renaming) -> Choice:
+    def undo(self, which: int, values: tuple[int, ...], renaming: Renaming) -> Choice:
         """The move of the real run that corresponds to a move of the representatives."""
         inverse = _inverse(renaming)
         params = self.system.transitions[which].params
-        return Choice(which, tuple(self._image(p, v, inverse) for p, v in zip(params, values, strict=True)))
+        return Choice(which, tuple(self.image(p, v, inverse) for p, v in zip(params, values, strict=True)))
 
-    def _image(self, param: Param, value: int, renaming: Renaming) -> int:
+    def image(self, param: Param, value: int, renaming: Renaming) -> int:
+        """What becomes of ``value`` of ``param`` under ``renaming``."""
         return self.orbits.image(param.sort, value, renaming) if self.orbits else value
 
     # Threads that can never move again.

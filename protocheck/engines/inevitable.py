@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from protocheck.engines.codegen import unroll
-from protocheck.engines.explore import _Search
+from protocheck.engines.explore import Search
 from protocheck.engines.verdict import Budget, Choice
 from protocheck.ir.expr import FALSE, Expr, Lit, substitute
 from protocheck.ir.ground import GroundError
@@ -53,8 +53,7 @@ class _After:
 
     def __init__(self, system: System, target: PropertyTarget, budget: Budget, limit: int) -> None:
         self.system, self.target, self.budget, self.limit = system, target, budget, limit
-        self.search = _Search(system, (target,), budget, symmetry=False)
-        self.search._expand = self.search._expander()
+        self.search = Search(system, (target,), budget, symmetry=False).prepared()
         self.check = self.search.checker((0,))
         cases = () if isinstance(target, DeadlockTarget) else target.cases
         self.vias = {c.via for c in cases if c.via is not None}

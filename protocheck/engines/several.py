@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import TypeAlias
 
-from protocheck.engines.explore import _Search
+from protocheck.engines.explore import Search
 from protocheck.engines.smt import Interrupted, Unrolling, decided
 from protocheck.engines.verdict import Budget, Choice, Run
 from protocheck.ir.ground import FALSE_LIT, GroundError, GroundTarget, ground
@@ -147,8 +147,7 @@ class _Ways:
 
     def __init__(self, system: System, target: PropertyTarget, budget: Budget) -> None:
         self.target = target
-        self.search = _Search(system, (target,), budget, symmetry=True)
-        self.search._expand = self.search._expander()
+        self.search = Search(system, (target,), budget, symmetry=True).prepared()
         self.into: dict[int, list[_Edge]] = {}
         self.hits: list[tuple[int, bool]] = []
         self.complete = self._fill(budget)
@@ -157,7 +156,7 @@ class _Ways:
         search, target = self.search, self.target
         vias = set() if isinstance(target, DeadlockTarget) else {c.via for c in target.cases if c.via is not None}
         check = search.checker((0,))
-        level = dict.fromkeys(search._begin(), 0)
+        level = dict.fromkeys(search.begin(), 0)
         layer, depth = list(level), 0
         while layer:
             following: dict[int, None] = {}
@@ -205,11 +204,11 @@ class _Ways:
         """The run of the system that passes through states like these."""
         search, target = self.search, self.target
         init = search.begun[start]
-        renaming = search._renaming(search.starts[init])
+        renaming = search.renaming(search.starts[init])
         moves: list[Choice] = []
         for _, which, values, after in edges:
-            moves.append(search._undo(which, values, renaming))
-            renaming = search._compose(search._renaming(after), renaming)
+            moves.append(search.undo(which, values, renaming))
+            renaming = search.compose(search.renaming(after), renaming)
         if isinstance(target, DeadlockTarget):
             yield Run(init, tuple(moves))
             return
@@ -217,9 +216,9 @@ class _Ways:
         for end, last in search.endings(target, state, by_step):
             params = target.cases[end.which].params
             shown = Choice(
-                end.which, tuple(search._image(p, v, inverse) for p, v in zip(params, end.values, strict=True))
+                end.which, tuple(search.image(p, v, inverse) for p, v in zip(params, end.values, strict=True))
             )
-            whole = [*moves, search._undo(last.which, last.values, renaming)] if last is not None else moves
+            whole = [*moves, search.undo(last.which, last.values, renaming)] if last is not None else moves
             yield Run(init, tuple(whole), shown)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sample
 
+from protocheck.cli import main
 from protocheck.reports.document import document_of, runs
 from protocheck.reports.html import render
 
@@ -188,3 +189,50 @@ def test_a_screenshot_can_be_taken(browser: Any) -> None:
     assert len(shot) > 20_000
     if where := os.environ.get("PROTOCHECK_SCREENSHOT"):
         Path(where).write_bytes(shot)
+
+
+DOOMED = """\
+protocol doomed
+hypervisor an_owner_with_a_long_name {
+    state x : 0..3 = 0;
+    thread up[with_an_index : 0..1] { x = 2; }
+    thread other { x = 2; }
+    thread a_third_one_with_a_long_name_too { x = 2; }
+}
+final low: an_owner_with_a_long_name.x < 2;
+scenario now { expect low violated; }
+"""
+ENDLESS = """\
+protocol endless
+hypervisor h {
+    state x : bool = false;
+    environment flip { loop { x = !x; } }
+}
+progress stays: h.x leads_to !h.x && h.x;
+scenario now { expect stays violated; }
+"""
+
+
+def test_doomed_runs_and_loops_are_marked_and_fit(browser: Any, tmp_path: Path) -> None:
+    """What is inevitable from the beginning is said first, a loop around its steps; nothing sticks out."""
+    (tmp_path / "a.pchk").write_text(DOOMED)
+    (tmp_path / "b.pchk").write_text(ENDLESS)
+    assert main(["check", str(tmp_path), "--format", "html", "-o", str(tmp_path / "x.html")]) == 0
+    home, size = browser.current_url, browser.get_window_size()
+    try:
+        for width in (1280, 900):
+            browser.set_window_size(width, 900)
+            browser.get((tmp_path / "x.html").as_uri() + "#1.0")
+            marks = [m.text for m in browser.find_elements("css selector", "#run tr.mark")]
+            assert marks == ["whatever happens, the violation is inevitable"]
+            press(browser, "END")
+            assert "low is false after step" in text(browser, "what")
+            press(browser, "n")
+            marks = [m.text for m in browser.find_elements("css selector", "#run tr.mark")]
+            assert marks[0].startswith("\u21bb ")
+            assert marks[1].startswith("\u21b6 ")
+            assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert browser.get_log("browser") == []
+    finally:
+        browser.set_window_size(size["width"], size["height"])
+        browser.get(home)
