@@ -222,6 +222,7 @@ def test_doomed_runs_and_loops_are_marked_and_fit(browser: Any, tmp_path: Path) 
     try:
         for width in (1280, 900):
             browser.set_window_size(width, 900)
+            browser.get("about:blank")  # else only the place in the page would change
             browser.get((tmp_path / "x.html").as_uri() + "#1.0")
             marks = [m.text for m in browser.find_elements("css selector", "#run tr.mark")]
             assert marks == ["whatever happens, the violation is inevitable"]
