@@ -215,6 +215,10 @@ def _change(before: Entry | None, after: Entry | None) -> Change | None:
             return Change.NEW
         return Change.UNCLAIMED if _standing(before.finding.outcome) is _Standing.GOOD else Change.OTHER
     first, second = before.finding.outcome, after.finding.outcome
+    decided = _Standing.OPEN not in (_standing(first), _standing(second))
+    if decided and before.finding.kind == "run":
+        # Whether it is good that this can happen, nobody says: the table of a race is a run as much as that of a repair.
+        return Change.OTHER if type(first) is not type(second) else None
     match _standing(first), _standing(second):
         case (_Standing.GOOD, _Standing.BAD):
             return Change.LOST
@@ -231,7 +235,8 @@ def _change(before: Entry | None, after: Entry | None) -> Change | None:
 def _witness(row: Row, column: int) -> int | None:
     """The column whose run shows the difference: a violation first, of the other proposal rather than the first."""
     shown = [c for c in (column, 0) if (e := row.entries[c]) is not None and e.finding.evidence is not None]
-    return next(iter(shown), None)
+    whole = [c for c in shown if (e := row.entries[c]) is not None and isinstance(e.finding.outcome, Violated | Found)]
+    return next(iter([*whole, *shown]), None)
 
 
 def _behaviours(rows: Sequence[Row]) -> Iterator[Behaviour]:

@@ -16,6 +16,7 @@ from protocheck.engines.verdict import (
     NotReachedWithin,
     Reached,
     Run,
+    Structural,
     Unknown,
     Unreachable,
     Verdict,
@@ -64,7 +65,7 @@ def _finding(system: System, claim: RunClaim, engine: Engine, budget: Budget, se
     try:
         outcome, evidence = _outcome(system, claim, answer, seconds)
         message = _message(claim, answer, evidence)
-        if isinstance(answer.verdict, Unreachable):
+        if isinstance(answer.verdict, Unreachable) and not isinstance(answer.verdict.by, Structural):
             proof = Proof(answer.watched.system, answer.watched.whole, answer.verdict)
             outcome, remark = _rechecked(outcome, proof, budget)
             message = "; ".join(x for x in (message, remark) if x)

@@ -88,6 +88,18 @@ def test_the_witness_of_a_loss_is_the_run_of_the_loser(here: Path) -> None:
     assert "context switch" not in render(found, Style(), runs=False)
 
 
+def test_a_run_that_is_no_longer_possible_is_no_loss(here: Path) -> None:
+    """The table of the race can happen without the lock and cannot with it; `--fail-on lost` has nothing to say."""
+    race = "run race for v in clerk, w in clerk where v != w { office.sell[v] : look; office.sell[w] : look; "
+    race += "office.sell[v] : count; office.sell[w] : count; }\nscenario careless"
+    model = MODEL.replace("let seen", "look: let seen").replace("sold = seen + 1", "count: sold = seen + 1")
+    Path("race.pchk").write_text(model.replace("scenario careless", race, 1), encoding="utf-8")
+    found = compare(find_proposals(["race.pchk:careless", "race.pchk:careful"]))
+    assert ("careful", "race", Change.OTHER, "careless") in told(found)
+    assert found.count(Change.LOST, Change.UNCLAIMED) == 0
+    assert [found.rows[b.row].name for b in found.behaviours] == ["race"]
+
+
 def test_settings_go_above_a_scenario(here: Path) -> None:
     """With three clerks two tickets can be sold on the way, and the careless ones still lose some."""
     found = compare(find_proposals(["tickets.pchk:careless", "tickets.pchk:careless:clerks=1"]))

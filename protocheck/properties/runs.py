@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from protocheck.engines.verdict import Choice, NotReachedWithin, Reached, Run, Unreachable, Verdict
+from protocheck.engines.verdict import Choice, NotReachedWithin, Reached, Run, Structural, Unreachable, Verdict
 from protocheck.ir.expr import FALSE, TRUE, Expr, Lit, Param, Read, Var, VarKind, and_, eq, ite, not_, or_, substitute
-from protocheck.ir.sorts import RangeSort, low_of
+from protocheck.ir.sorts import RangeSort, ScalarSort, low_of, values_of
 from protocheck.ir.system import (
     Case,
     DeadlockTarget,
@@ -69,6 +69,10 @@ def ask_run(system: System, claim: RunClaim, ask: Ask) -> Answer:
     watched = watch(system, claim)
     count = len(claim.lines)
     target = claim.leads if claim.leads is not None else ANYWHERE
+    nobody = next((p.sort for p in claim.params if not values_of(p.sort)), None)
+    if nobody is not None:
+        words = f"there is no {nobody.name}" if isinstance(nobody, ScalarSort) else "it is about nobody"
+        return Answer(watched, Unreachable(Structural(words)), target, 0)
     (verdict,) = ask(watched.system, [watched.whole])
     if isinstance(verdict, Reached):
         return Answer(watched, replace(verdict, run=unwatched(watched, verdict.run)), target, count)

@@ -11,7 +11,7 @@ import pytest
 
 from protocheck.check import check_file, engine_named
 from protocheck.engines.verdict import Budget, Choice, Reached, Run, Unreachable, Verdict
-from protocheck.findings import Broken, Finding, Found, NeverFound
+from protocheck.findings import Broken, Finding, Found, NeverFound, sentence
 from protocheck.ir.interp import (
     State,
     begin,
@@ -288,3 +288,30 @@ def test_a_run_that_takes_a_line_twice_is_refused() -> None:
     swapped = replace(claim, lines=(claim.lines[0], claim.lines[2], claim.lines[1], claim.lines[3]))
     with pytest.raises(NotTheRun, match="line"):
         where_lines(made, swapped, run, 4)
+
+
+NOBODY = """\
+protocol nobody
+type faulter = scalarset(faulters in 0..2 = 0)
+hypervisor h {
+    state x : 0..2 = 0;
+    environment fault[f : faulter] { loop { touch: x = 1; } }
+    thread other { look: x = 2; }
+}
+run r for f in faulter { h.other : look; h.fault[f] : touch; }
+scenario nobody { expect r unreachable; }
+scenario one  { faulters = 1;  expect r holds; }
+"""
+
+
+@pytest.mark.parametrize("engine", ["auto", "explore", "bmc", "ic3"])
+def test_a_run_about_nobody_cannot_happen(tmp_path: Path, engine: str) -> None:
+    """Where the type that a run chooses from has no member, no run can be the one, whoever is asked."""
+    path = tmp_path / "m.pchk"
+    path.write_text(NOBODY)
+    report = check_file(path, engine=engine, properties=["r"])
+    none, one = (next(f for f in s.findings if f.name == "r") for s in report.scenarios)
+    assert isinstance(none.outcome, NeverFound)
+    assert none.as_expected
+    assert sentence(none.outcome) == "unreachable (proved: there is no faulter)"
+    assert isinstance(one.outcome, Found)
