@@ -217,7 +217,7 @@ def _change(before: Entry | None, after: Entry | None) -> Change | None:
     first, second = before.finding.outcome, after.finding.outcome
     decided = _Standing.OPEN not in (_standing(first), _standing(second))
     if decided and before.finding.kind == "run":
-        # Whether it is good that this can happen, nobody says: the table of a race is a run as much as that of a repair.
+        # Whether this should happen nobody says: the table of a race is a run as much as that of a repair.
         return Change.OTHER if type(first) is not type(second) else None
     match _standing(first), _standing(second):
         case (_Standing.GOOD, _Standing.BAD):
