@@ -299,7 +299,9 @@ def _here(s: t.Statement) -> Iterator[Change]:
     match s:
         case t.Block(body):
             for k, (a, b) in enumerate(pairwise(body)):
-                if not isinstance(a, STAYS) and not isinstance(b, STAYS) and a != b and not _chosen_for(a, b):
+                if any(isinstance(x, STAYS) or _counts_turns(x) for x in (a, b)):
+                    continue
+                if a != b and not _chosen_for(a, b):
                     yield "swap two statements", "with the next", a, replace(s, body=(*body[:k], b, a, *body[k + 2 :]))
             for lock in dict.fromkeys(x.lock.lock for x in body if isinstance(x, t.Acquire)):
                 rest = _without(s, lock)
@@ -311,7 +313,7 @@ def _here(s: t.Statement) -> Iterator[Change]:
                 yield "drop a lock", ref.lock, s, replace(s, locks=rest_of) if rest_of else _labelled(body, s)
         case t.Release(lock):
             yield "forget a release", lock.lock, s, _skip(s)
-        case t.If(condition, then, otherwise):
+        case t.If(condition, then, otherwise) if not _counts_turns(s):
             if not isinstance(condition, t.Call | t.BuiltinCall | t.TryAcquire | t.Test):
                 if then.body and isinstance(then.body[-1], LEAVES):
                     yield "drop a guard", "never taken", s, _labelled(otherwise, s) if otherwise else _skip(s)
@@ -333,6 +335,12 @@ def _here(s: t.Statement) -> Iterator[Change]:
                 yield "drop a branch", which, s, replace(s, branches=left) if left[1:] else _labelled(left[0], s)
         case _:
             pass
+
+
+def _counts_turns(s: t.Statement) -> bool:
+    """Whether ``s`` counts or tests the turns of a ``loop at most``, and so is no statement that anybody wrote."""
+    whole = s.place if isinstance(s, t.Assign) else s.condition if isinstance(s, t.If) else None
+    return whole is not None and whole.span == s.span
 
 
 def _chosen_for(a: t.Statement, b: t.Statement) -> bool:

@@ -127,6 +127,14 @@ def test_what_is_chosen_stays_before_its_use() -> None:
     assert found == ["choose a : clerk;"]
 
 
+def test_the_count_of_turns_of_a_loop_is_no_statement() -> None:
+    """`loop at most` counts in a variable of its own; only what is written in it is swapped."""
+    again = "thread again { loop at most 2 times { told = true; sold = 0; } }"
+    text = MODEL.replace("thread idle {", f"{again}\nthread idle {{")
+    found = [m.span.text for m in mutants(load(text), ("careful",)) if m.home == "office.again"]
+    assert found == ["told = true;"]
+
+
 def test_a_mutant_is_tried_where_its_code_runs() -> None:
     """The body of a variant has no part in a scenario without it."""
     text = MODEL.replace(

@@ -535,10 +535,16 @@ class _Planner:
                 text = f"two instances of {lock.name} are taken, and not in ascending order of {lock.order_field}"
                 yield self._taken_while(lock, ways, lambda _: unordered), text
         if lock.nest_under:
-            above = self.locks[lock.nest_under]
-            index = self._instances(above.name, "g")
-            text = f"two instances of {lock.name} are taken without {above.name}, under which they nest"
-            yield self._taken_while(lock, ways, lambda who: not_(exists(index, holds(above, who, index)))), text
+            text = f"two instances of {lock.name} are taken without {lock.nest_under}, under which they nest"
+            yield self._taken_while(lock, ways, lambda who: not_(self._holds_any(lock.nest_under, who))), text
+
+    def _holds_any(self, name: str, who: Someone) -> Expr:
+        """``who`` holds an instance of the lock; where nobody takes it, it is no part of the system."""
+        lock = self.locks.get(name)
+        if lock is None:
+            return FALSE
+        index = self._instances(name, "g")
+        return exists(index, holds(lock, who, index))
 
     def _taken_while(self, lock: Lock, ways: Sequence[Way], wrong: Callable[[Someone], Expr]) -> int:
         """Some thread holds instance ``a`` of ``lock``, wants another one, ``b``, and is ``wrong`` in that."""

@@ -235,6 +235,13 @@ def test_nest_under_is_checked() -> None:
         assert kinds(graph) == expected
 
 
+def test_nest_under_a_lock_that_nobody_takes_is_against_the_order() -> None:
+    """The outer lock need not be part of the system: then it is never held."""
+    both = [take("m", 0), take("m", 1), drop("m", 0), drop("m", 1)]
+    graph, _ = analyse(build([L("m", index=(TWO,), nest_under="all")], [T("p", both)]))
+    assert kinds(graph) == ["against order: m -> m"]
+
+
 def test_synchronize_under_a_lock_that_readers_take_is_a_cycle() -> None:
     """A reader that wants m, and m's owner that waits for readers: the SRCU wait closes a cycle."""
     reader = under("srcu", under("m"), mode="read")
