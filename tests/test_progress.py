@@ -129,7 +129,7 @@ def test_programs_read_the_loop_and_what_was_assumed(tmp_path: Path) -> None:
         ("gmem/prepared_flag", 32),
         ("gmem/ping_pong", 14),
         ("gmem/lost_binding", 24),
-        ("tdx/accept_loop", 32),
+        ("tdx/accept_loop", 100),
         ("snp/rmp_refault", 59),
     ],
 )

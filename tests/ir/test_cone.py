@@ -16,7 +16,7 @@ from protocheck.types.check import load
 from tests import zoo
 from tests.lower.snippets import MODELS, compiled
 
-SMALL = ("gmem/populate_once", "gmem/async_fault", "tdx/mirror_fault", "snp/snp_remap", "toys/abba", "toys/srcu_self")
+SMALL = ("gmem/populate_once", "gmem/async_fault", "tdx/hva_notifier", "snp/snp_remap", "toys/abba", "toys/srcu_self")
 
 COUNTED = """type gfn = scalarset(gfns in 1..3 = 2)
 kernel k {
