@@ -149,3 +149,36 @@ def test_every_format_tells_the_same(model: Path, capsys: pytest.CaptureFixture[
     text = capsys.readouterr().out
     for words in ("violated in 2 steps", "No page is ever lost", "lending", "owned"):
         assert words in text
+
+
+RACE = """\
+protocol racing
+hypervisor k {
+    state x : 0..2 = 0;
+    thread one { let s = x;  store: x = s + 1; }
+    thread two { let t = x;  put: x = t + 1; }
+    variant locked of thread two { atomic { let t = x;  put: x = t + 1; } }
+}
+final both: k.x == 2;
+/// The update of one is lost.
+run lost in bare, safe { k.two : put;  k.one : store; } leads to both;
+scenario bare { expect both violated; }
+scenario safe { with locked;  expect both any, lost any; }
+"""
+
+
+def test_the_document_has_the_model_and_the_orders_that_it_asks_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each line of the model stands there with its number, and each run with what it says and where it can happen."""
+    monkeypatch.chdir(tmp_path)
+    Path("racing.pchk").write_text(RACE, encoding="utf-8")
+    assert cli.main(["doc", "racing.pchk"]) == 0
+    page = capsys.readouterr().out
+    listing = page.rsplit("```text\n", 1)[1].removesuffix("```\n").splitlines()
+    assert listing == [f"{n:2}  {line}".rstrip() for n, line in enumerate(RACE.splitlines(), start=1)]
+    assert "| `lost` | The update of one is lost. | `k.two : put; k.one : store leads to both` |" in page
+    row = next(line for line in page.splitlines() if line.startswith("| `lost` |"))
+    assert "in `bare`" in row
+    assert "in `safe`" in row
+    assert "`exhausted`: every state that can be reached" in page

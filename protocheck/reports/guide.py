@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from protocheck.engines.verdict import Exhausted, Induction, Invariant
 from protocheck.findings import (
     MEMORY_MODEL,
     EdgeStatus,
@@ -82,9 +83,13 @@ def _guide(module: t.CheckedModule, report: Report, cycles: Sequence[LifeCycle])
         yield from _lives(main, cycles)
         yield from _guarantees(module, main)
         yield from _invariants(main)
+    yield from _orders(module, report)
     yield from _otherwise(module, report)
     yield Heading(2, "What the verdicts take for granted")
     yield from _granted(report)
+    yield Heading(2, "The model")
+    yield Paragraph(f"`{report.file}`, with the numbers of its lines, which stand before the statements in this page.")
+    yield Listing(_numbered(module.file.text))
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -111,7 +116,7 @@ def _note(module: t.CheckedModule, s: ScenarioReport) -> str:
 def _result(s: ScenarioReport) -> str:
     bad = [f for f in s.findings if _fails(f)]
     rest = [f for f in s.findings if not _fails(f) and f.kind != "weakness"]
-    words = [f"`{f.name}` is {sentence(f.outcome)}" for f in bad]
+    words = [_named(f) for f in bad]
     weak = [f"weakness `{f.name}` shows" for f in s.findings if f.kind == "weakness" and f.tone is Tone.NOTED]
     open_ = sum(1 for f in rest if f.tone is Tone.OPEN)
     if rest:
@@ -119,6 +124,13 @@ def _result(s: ScenarioReport) -> str:
     if open_:
         words.append(f"{plural(open_, 'claim')} undecided")
     return "; ".join(words + weak)
+
+
+def _named(f: Finding) -> str:
+    """The finding with its name; a run is neither good nor bad, and is called one."""
+    if f.kind == "run" and isinstance(f.outcome, NeverFound):
+        return f"the run `{f.name}` cannot happen"
+    return f"`{f.name}` is {sentence(f.outcome)}"
 
 
 def _fails(f: Finding) -> bool:
@@ -318,9 +330,10 @@ def _guarantees(module: t.CheckedModule, main: ScenarioReport) -> Iterator[Block
     rows = [
         (_claim(module, main.system, f), f"`{f.name}`", sentence(f.outcome))
         for f in main.findings
-        if f.kind not in ("reachable", "weakness")
+        if f.kind not in ("reachable", "weakness", "run")
     ]
     yield Table(("claim", "name", "verdict"), tuple(rows))
+    yield from _glossary(main)
     seen = [f for f in main.findings if f.kind == "reachable"]
     if seen:
         yield Paragraph("So that these claims say something, the following was shown to happen:")
@@ -331,6 +344,62 @@ def _guarantees(module: t.CheckedModule, main: ScenarioReport) -> Iterator[Block
         yield Items(tuple(f"{_claim(module, main.system, f)}: {sentence(f.outcome)}" for f in weak))
     if any(isinstance(f.outcome, Holds) and f.outcome.any_size for f in main.findings):
         yield Paragraph("`any number of` in a verdict is a proof for every size of what it names.")
+
+
+def _glossary(main: ScenarioReport) -> Iterator[Block]:
+    """What the words of the verdicts mean, as far as they are used."""
+    certificates = [f.outcome.by for f in main.findings if isinstance(f.outcome, Holds | NeverFound)]
+    words = []
+    if any(isinstance(c, Exhausted) for c in certificates):
+        words.append(
+            "`exhausted`: every state that can be reached at these sizes was visited; the `deepest` is so many steps "
+            "away from the beginning"
+        )
+    if any(isinstance(c, Exhausted) and c.symmetric for c in certificates):
+        words.append("`up to symmetry`: states that differ only in which of several alike members is which count once")
+    if any(isinstance(c, Invariant) and c.clauses for c in certificates):
+        words.append(
+            "`inductive invariant`: sentences that are true at the beginning, that every step keeps true, and that "
+            "exclude what must not be; a `clause` is one of them"
+        )
+    if any(isinstance(c, Induction) for c in certificates):
+        words.append("`induction`: what is true for so many steps in a row is true after one more")
+    if words:
+        yield Paragraph("How a verdict is known:")
+        yield Items(tuple(words))
+
+
+def _orders(module: t.CheckedModule, report: Report) -> Iterator[Block]:
+    """The tables of steps that the model asks about, and where they can happen."""
+    if not module.runs:
+        return
+    rows = []
+    for run in module.runs:
+        found: dict[str, list[str]] = {}
+        for s in report.scenarios:
+            for f in s.findings:
+                if f.kind == "run" and f.name == run.name:
+                    words = "cannot happen" if isinstance(f.outcome, NeverFound) else sentence(f.outcome)
+                    found.setdefault(words, []).append(f"`{s.name}`")
+        where = "; ".join(f"{words} in {', '.join(names)}" for words, names in found.items())
+        rows.append((f"`{run.name}`", _told(run.doc, run.span), f"`{_code(_flat(run))}`", where or "-"))
+    yield Heading(2, "Orders of steps that were asked for")
+    yield Paragraph("Each is the table of a commit message: can these steps happen in this order, and lead there?")
+    yield Table(("name", "remark", "steps", "verdict"), tuple(rows))
+
+
+def _flat(run: t.RunDecl) -> str:
+    """The steps of a run and where they lead, on one line."""
+    steps = "; ".join(" ".join(line.span.text.rstrip("; ").split()) for line in run.lines)
+    goal = run.toward or (" ".join(run.goal.span.text.split()) if run.goal is not None else "")
+    return f"{steps} leads to {goal}" if goal else steps
+
+
+def _numbered(text: str) -> str:
+    """``text`` with the numbers of its lines."""
+    lines = text.rstrip("\n").split("\n")
+    width = len(str(len(lines)))
+    return "\n".join(f"{number:{width}}  {line}".rstrip() for number, line in enumerate(lines, start=1))
 
 
 def _claim(module: t.CheckedModule, system: System | None, f: Finding) -> str:
@@ -373,7 +442,10 @@ def _otherwise(module: t.CheckedModule, report: Report) -> Iterator[Block]:
     if not bad:
         return
     yield Heading(2, "What goes wrong otherwise")
-    yield Paragraph("A column per thread, a row per step; every run was executed again before it was printed.")
+    yield Paragraph(
+        "A column per thread, a row per step; every run was executed again before it was printed. Before a statement "
+        "stands its line in the model, which is at the end of this page."
+    )
     shown: dict[str, None] = {}
     runs: dict[tuple[str, str], str] = {}
     for s, f in bad:
