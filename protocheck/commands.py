@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from protocheck.progress import Progress
@@ -79,6 +80,16 @@ def _count(text: str, option: str, least: int) -> int:
     if value < least:
         raise UsageError(BAD_VALUE, f"`{option} {text}`: a whole number from {least} on is wanted")
     return value
+
+
+@contextmanager
+def _told(what: str) -> Iterator[Callable[[str], None]]:
+    """Gives what tells words of progress about ``what``, on one line of a terminal that is gone in the end."""
+    line = Progress(sys.stderr, [what])
+    try:
+        yield lambda words: line.tell(0, words)
+    finally:
+        line.clear()
 
 
 def _seconds(text: str | None) -> float | None:
@@ -196,7 +207,8 @@ def _compare(options: argparse.Namespace, style: Style) -> int:
 
     bound = None if options.bound is None else _count(options.bound, "--bound", 0)
     timeout = _seconds(options.timeout)
-    found = compare(find_proposals(options.proposals), bound=bound, timeout=timeout)
+    with _told(", ".join(options.proposals)) as tell:
+        found = compare(find_proposals(options.proposals), bound=bound, timeout=timeout, progress=tell)
     print(render_json(found) if options.format == "json" else render(found, style, not options.no_runs), end="")
     if found.broken:
         return OUR_FAULT
@@ -247,13 +259,15 @@ def _sweep(options: argparse.Namespace, style: Style) -> int:
     axes = [parse_axis(module, text) for text in options.axes]
     if len({a.name for a in axes}) < len(axes):
         raise UsageError(BAD_USAGE, "a parameter is given twice", "write its values with commas: -p n=1,3,5")
-    found = sweep(
-        module,
-        axes,
-        scenario=options.scenario,
-        variants=options.variants,
-        timeout=SECONDS if timeout is None else timeout,
-    )
+    with _told(model.shown) as tell:
+        found = sweep(
+            module,
+            axes,
+            scenario=options.scenario,
+            variants=options.variants,
+            timeout=SECONDS if timeout is None else timeout,
+            progress=tell,
+        )
     print(render_json(found) if options.format == "json" else render(found, style), end="")
     outcomes = [o for c in found.cells for o in c.outcomes]
     if any(isinstance(o, Broken) for o in outcomes):
@@ -292,7 +306,9 @@ def _mutate(options: argparse.Namespace, style: Style) -> int:
     jobs = _count(options.jobs, "-j", 1)
     model = _model(options.model)
     module = load(model.path, model.shown)
-    found = mutate(module, options.scenario, timeout=SECONDS if timeout is None else timeout, jobs=jobs)
+    with _told(model.shown) as tell:
+        seconds = SECONDS if timeout is None else timeout
+        found = mutate(module, options.scenario, timeout=seconds, jobs=jobs, tell=lambda _, words: tell(words))
     print(render_json(found) if options.format == "json" else render(found, style), end="")
     if found.count(Fate.BROKEN):
         return OUR_FAULT
@@ -597,8 +613,7 @@ def _explain_run(options: argparse.Namespace, style: Style) -> int:
     if not Path(given).is_file():
         raise UsageError(NOTHING_TO_EXPLAIN, f"the model of the run, `{given}`, is not there", "add --model FILE")
     model = _model(given)
-    line = Progress(sys.stderr, [model.shown])
-    try:
+    with _told(model.shown) as tell:
         found = explain_run(
             load(model.path, model.shown),
             run.scenario.name,
@@ -606,10 +621,8 @@ def _explain_run(options: argparse.Namespace, style: Style) -> int:
             run.trace,
             dict(run.scenario.settings),
             timeout=SECONDS if timeout is None else timeout,
-            progress=lambda words: line.tell(0, words),
+            progress=tell,
         )
-    finally:
-        line.clear()
     match options.format:
         case "json":
             text = render_json(found)

@@ -102,7 +102,14 @@ def _rule_id(verdict: Verdict) -> str:
 
 
 def _rule(name: str, verdict: Verdict | None) -> _Json:
-    words = f"{name}: {verdict.kind}" if verdict is not None else "An expectation of a scenario is not met."
+    if verdict is None:
+        words = "An expectation of a scenario is not met."
+    elif verdict.kind == "assertion":
+        words = f"No assertion tagged {name} fails."
+    elif verdict.kind == "built-in":
+        words = f"{verdict.claim[:1].upper()}{verdict.claim[1:]}."
+    else:
+        words = f"A claim of the family {name} ({verdict.kind}) fares otherwise than its scenario expects."
     return {"id": name, "shortDescription": {"text": words}}
 
 
