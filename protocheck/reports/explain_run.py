@@ -96,7 +96,8 @@ def _short(found: Explanation) -> Iterator[str]:
         gone = ", ".join(str(m.number) for m in found.moves if not m.needed)
         yield f"{plural(len(needed), 'step')} of {len(found.moves)} are enough: {gone} can be left out"
     if idle:
-        yield f"what {_numbers([m.number for m in idle])} changes does not matter"
+        verb = "changes" if len(idle) == 1 else "change"
+        yield f"what {_numbers([m.number for m in idle])} {verb} does not matter"
     stops = [s for s in found.switches if s.answer.kind is Kind.ABSENT]
     for s in stops:
         yield f"{_switch(s)}, it would be impossible"
