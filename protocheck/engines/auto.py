@@ -26,7 +26,7 @@ from protocheck.engines.verdict import (
     Unreachable,
     Verdict,
 )
-from protocheck.ir.cone import cone
+from protocheck.ir.cone import cone, without_idle_choices
 from protocheck.ir.ground import TOO_DEEP, GroundError
 from protocheck.ir.sorts import product_size
 from protocheck.ir.system import PropertyTarget, System
@@ -167,7 +167,7 @@ class _Work:
         for k in which:
             if self.interrupted:
                 return
-            part = cone(self.system, [self.targets[k]])
+            part = without_idle_choices(cone(self.system, [self.targets[k]]), [self.targets[k]])
             if not explore.countable(part, self.targets[k]):
                 continue
             try:

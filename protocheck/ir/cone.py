@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from protocheck.ir.expr import FALSE, TRUE, Expr, reads
+from protocheck.ir.expr import FALSE, TRUE, Expr, parameters, reads
+from protocheck.ir.sorts import RangeSort, low_of
 from protocheck.ir.system import (
     Check,
     DeadlockTarget,
@@ -49,6 +50,30 @@ def cone(system: System, targets: Sequence[PropertyTarget]) -> System:
         waits=system.waits if any(isinstance(t, DeadlockTarget) for t in targets) else (),
         properties=(),
     )
+
+
+def without_idle_choices(system: System, targets: Sequence[PropertyTarget]) -> System:
+    """``system`` where each choice that changes nothing has only its first value left.
+
+    Such choices are those of a step that neither its guard nor its checks nor what it assigns mention. Runs of the
+    result are runs of ``system``, and every run becomes one of them if its idle choices are made the first ones. Steps
+    by which a target is reached keep theirs.
+    """
+    arity = {thread.name: len(thread.params) for thread in system.threads}
+    through = {case.via for t in targets if not isinstance(t, DeadlockTarget) for case in t.cases}
+    transitions = []
+    for which, tr in enumerate(system.transitions):
+        told = [tr.guard, *(c.cond for c in tr.checks), *(e for u in tr.updates for e in _of_update(u))]
+        told += [e for event in tr.events for e in event.index]
+        named = {p.name for e in told for p in parameters(e)}
+        params = tuple(
+            p
+            if n < arity[tr.thread] or p.name in named or which in through
+            else replace(p, sort=RangeSort(low_of(p.sort), low_of(p.sort)))
+            for n, p in enumerate(tr.params)
+        )
+        transitions.append(tr if params == tr.params else replace(tr, params=params))
+    return replace(system, transitions=tuple(transitions))
 
 
 def _influence(system: System, targets: Sequence[PropertyTarget]) -> set[str]:

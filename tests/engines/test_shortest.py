@@ -10,7 +10,7 @@ from protocols import fault_vs_conversion, snp_remap
 from strategies import Problem, problems
 from zoo import ZOO, ZooCase
 
-from benchmarks.flat import populate_locking
+from benchmarks.protocols.populate_locking import populate_locking
 from protocheck.engines import bmc, ic3, shortest
 from protocheck.engines.auto import portfolio
 from protocheck.engines.explore import countable, explore

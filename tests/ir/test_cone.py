@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from protocheck.engines.explore import explore
-from protocheck.engines.verdict import Budget, Reached
-from protocheck.ir.cone import cone
+from protocheck.engines.verdict import Budget, Reached, Verdict
+from protocheck.ir.cone import cone, without_idle_choices
+from protocheck.ir.sorts import product_size
 from protocheck.ir.system import DeadlockTarget, PropertyTarget, System
 from protocheck.lower import compile_system, instantiate
 from protocheck.traces.replay import replay
@@ -42,6 +43,10 @@ def target(system: System, name: str) -> PropertyTarget:
     return next(p.target for p in system.properties if p.name == name)
 
 
+def _length(verdict: Verdict) -> int | None:
+    return len(verdict.run.moves) if isinstance(verdict, Reached) else None
+
+
 def same(system: System, targets: Sequence[PropertyTarget]) -> int:
     """Compare verdicts, lengths and runs of one target at a time and all together; how many variables were left out."""
     budget = Budget(states=20_000)
@@ -51,6 +56,11 @@ def same(system: System, targets: Sequence[PropertyTarget]) -> int:
     gone = 0
     for group in (*([t] for t in targets), list(targets)):
         smaller = cone(system, group)
+        fewer = explore(without_idle_choices(smaller, group), group, budget, to_the_end=True)
+        assert [_length(v) for v in fewer.verdicts] == [_length(known.verdicts[list(targets).index(t)]) for t in group]
+        for t, verdict in zip(group, fewer.verdicts, strict=True):
+            if isinstance(verdict, Reached):
+                replay(system, t, verdict.run)
         gone += len(system.variables) - len(smaller.variables)
         for t, verdict in zip(group, explore(smaller, group, budget, to_the_end=True).verdicts, strict=True):
             before = known.verdicts[list(targets).index(t)]
@@ -117,3 +127,14 @@ def test_shipped_models_keep_their_verdicts(name: str) -> None:
     scenario = next(iter(module.scenarios), None)
     system = compile_system(module, instantiate(module, scenario))
     same(system, [p.target for p in system.properties])
+
+
+def test_choices_that_change_nothing_are_made_the_first_ones() -> None:
+    """Where nobody's page matters, one of the two is left to choose; a value that decides a branch is not idle."""
+    system = compiled(COUNTED)
+    (small,) = (target(system, n) for n in ("small",))
+    left = without_idle_choices(cone(system, [small]), [small])
+    whole, fewer = (sum(product_size([p.sort for p in t.params]) for t in s.transitions) for s in (system, left))
+    assert whole - fewer == 1
+    (same_,) = (target(system, n) for n in ("other",))
+    assert without_idle_choices(system, [same_]) == system
