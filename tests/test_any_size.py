@@ -189,7 +189,7 @@ def test_any_size_is_tried_for_one_model_and_can_be_chosen(
     folder.mkdir()
     for name in ("a", "b"):
         (folder / f"{name}.pchk").write_text(OWNER % {"size": 2}, encoding="utf-8")
-    words = "for any number of page with 2 slot fixed"
+    words = "for any number of page"
     flat = [" ".join(run(capsys, "check", *o)[1].split()) for o in (
         [str(folder / "a.pchk")],
         [str(folder / "a.pchk"), "--no-any-size"],
