@@ -146,3 +146,21 @@ def test_what_an_engine_cannot_decide_is_not_said_of_a_solver(tmp_path: Path) ->
     report = check_file(write(tmp_path, text), engine="bmc", bound=3, properties=["back"])
     (outcome,) = [f.outcome for f in report.scenarios[0].findings]
     assert sentence(outcome).startswith("unknown: not a question for this engine (only a search of every state")
+
+
+def test_who_is_done_is_not_said_to_be_held_up(tmp_path: Path) -> None:
+    """Where a run stands still, threads at their end are done; who waits in a `retry` waits for a change."""
+    text = """\
+protocol still
+hypervisor h {
+    state on : bool = false;
+    state got : bool = false;
+    thread ends { skip; on = false; }
+    thread tries { loop { if on { break; }  retry; } got = true; }
+}
+progress got: h.got;
+scenario s { expect got violated, deadlock violated, others any; }
+"""
+    told = render(check_file(write(tmp_path, text)), Style(width=100), Traces.VIOLATIONS)
+    assert "h.ends is done" in told
+    assert "h.tries at line 6 waits for what it has read to change (retry)" in told

@@ -289,7 +289,8 @@ def _member(member: Blocked, place: Place | None, file: str, style: Style) -> It
     at = f" at line {_place(place, file)}" if place else ""
     since = f" since step {member.since}" if member.since else ""
     idle = " (idle by design)" if member.idle else ""
-    yield from hang("  ", printable(f"{member.thread}{at} waits for {member.waits}{since}{idle}"), style.width, 2)
+    what = member.waits if not member.waits.endswith("retry") else f"what it has read to change ({member.waits})"
+    yield from hang("  ", printable(f"{member.thread}{at} waits for {what}{since}{idle}"), style.width, 2)
     for lock, taken in member.holds:
         since = f", taken in step {taken}" if taken else ", from the beginning"
         yield f"      holds {printable(lock)}{since}"

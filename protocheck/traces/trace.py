@@ -697,7 +697,13 @@ _HOW = {
     "steps": ("take steps in it", "takes steps in it"),
     "rests": ("may rest where they are", "may rest where it is"),
     "cannot": ("cannot always go on", "cannot always go on"),
+    "done": ("are done", "is done"),
 }
+
+
+def _is_done(system: System, who: Instance, state: State) -> bool:
+    thread = thread_of(system, who.thread)
+    return bool(evaluate(thread.done, state, {p.name: v for p, v in zip(thread.params, who.values, strict=True)}))
 
 
 def _why_fair(words: Words, run: Run, states: Sequence[State]) -> str:
@@ -713,11 +719,14 @@ def _why_fair(words: Words, run: Run, states: Sequence[State]) -> str:
         elif why == "cannot" and fair.kind is FairKind.STRONG:
             never[words.instance(who)] = None
     parts: list[str] = []
+    still = run.loop == len(run.moves)
+    if still:
+        for who in [w for w, why in how.items() if why == "cannot" and _is_done(words.system, w, states[-1])]:
+            how[who] = "done"
     for word, (many, one) in _HOW.items():
         names = [words.instance(who) for who, why in how.items() if why == word]
         if names:
             parts.append(f"{_listed(names)} {one if len(names) == 1 else many}")
-    still = run.loop == len(run.moves)
     if still:
         parts = [p.replace("cannot always go on", "cannot go on") for p in parts]
     if never and not still:

@@ -470,7 +470,10 @@ class Exprs:
             )
             return self.error(
                 rule, f"{what} cannot read state `{symbol.name}`", span, "changes during a run",
-                [self.world.declared(symbol)], "pass it as an argument" if self.mode == "pure" else "use a `param`",
+                [self.world.declared(symbol)],
+                "pass it as an argument; or write an `op`, and in a property the expression itself"
+                if self.mode == "pure"
+                else "use a `param`",
             )  # fmt: skip
         self.types.state(symbol)
         if len(index) < len(symbol.index):
