@@ -96,6 +96,9 @@ second. Only a machine that takes this many times as long gives up earlier."""
 ENDLESS_SHARE = 0.5
 """The share of the time that claims about endless runs may take, where there are others."""
 
+ENDLESS_WORK = 10_000
+"""The work for telling why the claims of a scenario about endless runs hold: there need be no proof by counting."""
+
 DEFAULT_SCENARIO = "default"
 """The name shown for a file without scenarios: parameters as declared, everything expected to hold."""
 
@@ -498,12 +501,19 @@ class _Questions:
 
     def explain(self, asked: Sequence[_Asked], budget: Budget) -> None:
         """Replace an exhausted search, which says that a claim holds but not why, by an inductive invariant."""
+        work = Meter(ENDLESS_WORK)
         for a in asked:
             answer = self.answers[a.target]
             target = list(self.targets)[a.target]
             if answer is None or not isinstance(answer.verdict, Unreachable):
                 continue
-            if isinstance(target, ProgressTarget | RecoverableTarget):
+            if isinstance(target, ProgressTarget):
+                if a.target in self.endless and self.endless[a.target].proof is None and budget.meter is None:
+                    part = replace(budget, meter=work)
+                    self.endless[a.target] = forever.explained(self.system, target, self.endless[a.target], part)
+                    self.answers[a.target] = self.endless[a.target].answer
+                continue
+            if isinstance(target, RecoverableTarget):
                 continue
             if isinstance(answer.verdict.by, Exhausted | Induction):
                 (verdict,) = ic3.run(self.system, [target], budget)
@@ -555,7 +565,9 @@ def _finding(questions: _Questions, asked: _Asked, claim: AnySize | Refusal | No
     sized = isinstance(outcome, Holds) and not outcome.any_size
     invariant: tuple[str, ...] = ()
     if why and proof is not None and isinstance(proof.verdict.by, Invariant):
-        invariant = told(proof.system, proof.verdict.by.clauses)
+        target = list(questions.targets)[asked.target]
+        rigid = target.params if isinstance(target, ProgressTarget) else ()
+        invariant = told(proof.system, proof.verdict.by.clauses, questions.system.fairness, rigid)
     return Finding(
         prop.name,
         prop.family,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from protocheck.engines import assumed, bmc, explore, ic3, kinduction, live
@@ -40,19 +41,39 @@ def answer(system: System, targets: Sequence[LiveTarget], engine: str, budget: B
         case explore.ENGINE.name:
             return _search(system, targets, budget)
         case bmc.ENGINE.name:
-            return tuple(_reduced(system, live.find(system, target, budget), engine) for target in targets)
+            return tuple(_reduced(system, live.find(system, t, part), engine) for t, part in _parts(targets, budget))
         case ic3.ENGINE.name:
-            return tuple(_reduced(system, live.decide(system, target, budget), engine) for target in targets)
+            return tuple(_reduced(system, live.decide(system, t, part), engine) for t, part in _parts(targets, budget))
         case kinduction.ENGINE.name:
             by = kinduction.run
-            return tuple(_reduced(system, live.decide(system, target, budget, by), engine) for target in targets)
+            parts = _parts(targets, budget)
+            return tuple(_reduced(system, live.decide(system, t, part, by), engine) for t, part in parts)
         case _:
             few = replace(budget, states=STATES if budget.states is None else min(budget.states, STATES))
-            found = _search(system, targets, few)
-            return tuple(
-                _reduced(system, live.decide(system, target, budget), ROUNDS) if _too_large(target, each) else each
-                for target, each in zip(targets, found, strict=True)
-            )
+            found = list(_search(system, targets, few))
+            large = [k for k, each in enumerate(found) if _too_large(targets[k], each)]
+            for k, (target, part) in zip(large, _parts([targets[k] for k in large], budget), strict=True):
+                found[k] = _reduced(system, live.decide(system, target, part), ROUNDS)
+            return tuple(found)
+
+
+def _parts(targets: Sequence[LiveTarget], budget: Budget) -> Iterator[tuple[LiveTarget, Budget]]:
+    """Each target with an equal share of the time that is left when it is its turn."""
+    for k, target in enumerate(targets):
+        now = time.monotonic()
+        deadline = budget.deadline
+        if deadline is not None:
+            deadline = now + max(0.0, deadline - now) / (len(targets) - k)
+        yield target, replace(budget, deadline=deadline)
+
+
+def explained(system: System, target: ProgressTarget, known: Endless, budget: Budget) -> Endless:
+    """``known``, which says that the claim holds, with a proof that can be told and checked, if there is one."""
+    found = live.proof(system, target, budget)
+    if not isinstance(found.verdict, Unreachable) or found.reduced is None:
+        return known
+    proof = Proof(found.reduced.system, found.reduced.target, found.verdict)
+    return Endless(Answered(found.verdict, ROUNDS), known.needs, "", proof)
 
 
 def _search(system: System, targets: Sequence[LiveTarget], budget: Budget) -> tuple[Endless, ...]:

@@ -58,6 +58,7 @@ from protocheck.ir.expr import (
 )
 from protocheck.ir.sorts import BOOL, OptionSort, RangeSort, ScalarSort, Sort, low_of, none_of, product_size
 from protocheck.ir.system import (
+    MONITOR,
     Case,
     FairKind,
     Fairness,
@@ -77,8 +78,7 @@ from protocheck.source import Origin, SourceFile, Span
 
 Prover: TypeAlias = Callable[[System, Sequence[PropertyTarget], Budget], tuple[Verdict, ...]]
 
-MONITOR = "monitor%"
-ONLY_STATES = "only a search of every state decides what is recoverable"
+ONLY_STATES = "what is recoverable is decided by a search of every state: --engine explore"
 ROUNDS = 8  # of a proof by counting
 CLOSED, STILL = 0, 1  # the cases of the target: a lasso (or all rounds), a state in which a run may stand still
 _NOWHERE = Origin(Span(SourceFile("", ""), 0, 0))
@@ -172,6 +172,21 @@ def decide(system: System, target: LiveTarget, budget: Budget, prove: Prover = i
                 case _:
                     return found
     return Decided(Unknown(Limit.CYCLES, f"{ROUNDS} rounds of fairness can be completed", done))
+
+
+def proof(system: System, target: ProgressTarget, budget: Budget) -> Decided:
+    """A proof by counting rounds of a claim that is known to hold, or why there is none."""
+    for count in range(1, ROUNDS + 1):
+        reduced = with_rounds(system, target, count)
+        (verdict,) = ic3.run(reduced.system, [reduced.target], budget)
+        match verdict:
+            case Unreachable():
+                return Decided(verdict, reduced)
+            case Unknown():
+                return Decided(verdict)
+            case _:
+                pass
+    return Decided(Unknown(Limit.CYCLES, f"{ROUNDS} rounds of fairness can be completed"))
 
 
 def lasso(reduced: Reduced, found: Run) -> Run:

@@ -208,6 +208,9 @@ class LockKind(Enum):
         return self in (LockKind.RWLOCK, LockKind.RWSEM, LockKind.BUSY)
 
 
+MONITOR = "monitor%"
+"""What the names of that begin which watches endless runs."""
+
 MASKS = (LockKind.IRQ_OFF, LockKind.PREEMPT_OFF, LockKind.MIGRATE_OFF)
 NEVER_WAITED_FOR = (LockKind.SRCU, *MASKS)  # to take: everybody may hold them at once
 

@@ -31,6 +31,7 @@ from protocheck.reports.pages import Block, Heading, Items, Listing, Paragraph, 
 from protocheck.reports.style import Style
 from protocheck.reports.table import layout_trace
 from protocheck.source import Span
+from protocheck.traces.invariant import ROUNDS, of_rounds
 from protocheck.traces.trace import plain_name, trace_of_finding
 from protocheck.types import tree as t
 
@@ -429,7 +430,7 @@ def _invariants(main: ScenarioReport) -> Iterator[Block]:
         "found by the checker and checked again by code that shares nothing with the search."
     )
     for invariant, names in told.items():
-        yield Paragraph(f"For {', '.join(f'`{n}`' for n in names)}:")
+        yield Paragraph(f"For {', '.join(f'`{n}`' for n in names)}:" + (f" {ROUNDS}" if of_rounds(invariant) else ""))
         yield Items(tuple(f"`{_code(x)}`" for x in invariant))
 
 

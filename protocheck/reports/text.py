@@ -38,6 +38,7 @@ from protocheck.findings import (
 )
 from protocheck.reports.style import Paint, Style, hang, pad, printable, wrap
 from protocheck.reports.table import layout_trace
+from protocheck.traces.invariant import ROUNDS, of_rounds
 from protocheck.traces.trace import trace_of_finding, trace_of_lock_evidence
 
 LOCK_ORDER = "lock_order"
@@ -401,6 +402,8 @@ def _invariants(scenario: ScenarioReport, style: Style) -> Iterator[str]:
         verb = "holds" if len(findings) == 1 else "hold"
         yield ""
         yield from (style.paint(x, Paint.BOLD) for x in wrap(f"{scenario.name}: why {names} {verb}", style.width))
+        if of_rounds(sentences):
+            yield from wrap(ROUNDS, style.width)
         yield from wrap("True when a run begins, kept by every step, false wherever the claim is false:", style.width)
         for number, words in enumerate(sentences, start=1):
             yield from hang(f"{number:>3}. ", printable(words), style.width, 5)

@@ -15,16 +15,32 @@ from typing import TypeAlias
 from protocheck.engines.verdict import Clause
 from protocheck.ir.expr import Apply, Expr, Lit, Op, Param, Read, Var, VarKind
 from protocheck.ir.sorts import BoolSort, RangeSort, ScalarSort, Sort, scalarset_of, show_value, values_of
-from protocheck.ir.system import Location, System, ThreadClass
+from protocheck.ir.system import MONITOR, Fairness, Location, System, ThreadClass
 from protocheck.traces.trace import Words, plain_name
 
+ROUNDS = (
+    "The wait begins at some moment at which it is due, and is over when what is claimed comes true. A round of it is "
+    "over when all has happened that is owed: what is fair, and what would have to recur."
+)
+"""What the sentences about a proof by counting rounds speak of."""
 
-def told(system: System, clauses: Sequence[Clause]) -> tuple[str, ...]:
+
+def of_rounds(sentences: Sequence[str]) -> bool:
+    """Whether ``sentences`` speak of what :data:`ROUNDS` explains."""
+    words = ("the wait", "in this round", "complete rounds", "given up that")
+    return any(w in part for s in sentences for part in s.split("`")[::2] for w in words)
+
+
+def told(
+    system: System, clauses: Sequence[Clause], fairness: Sequence[Fairness] = (), rigid: Sequence[Param] = ()
+) -> tuple[str, ...]:
     """``clauses`` over the states of ``system`` as sentences.
 
-    A clause that is not a disjunction of "this cell does not have this value" is told as it is.
+    A clause that is not a disjunction of "this cell does not have this value" is told as it is. Of a claim about
+    endless runs, ``system`` has the monitor of :mod:`protocheck.engines.live` beside it: ``fairness`` is what it
+    watches, and ``rigid`` are the names that it has fixed.
     """
-    teller = _Teller(system)
+    teller = _Teller(system, fairness, rigid)
     sentences = [teller.sentence(fact) for fact in _merged([teller.fact(c) for c in clauses])]
     return tuple(sorted(dict.fromkeys(sentences), key=lambda s: (len(s), s)))
 
@@ -83,8 +99,10 @@ def _union(a: _Fact, b: _Fact) -> _Fact | None:
 class _Teller:
     """The names of one system."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, fairness: Sequence[Fairness], rigid: Sequence[Param]) -> None:
         self.system = system
+        self.fairness = fairness
+        self.rigid = rigid
         self.words = Words(system)
         self.thread_of_pc = {t.pc.name: t for t in system.threads}
         self.owner = {v.name: t for t in system.threads for v in t.locals}
@@ -182,6 +200,9 @@ class _Teller:
         if thread is not None:
             return self._where(thread, place, values, holds=holds)
         cell, sort = self._cell(place), place.var.sort
+        watched = place.var.name.removeprefix(MONITOR)
+        if watched != place.var.name and isinstance(sort, BoolSort) and not watched.startswith("copy."):
+            return self._watched(watched, place, (values == {1}) == holds)
         every = values_of(sort)
         fixed = {v for v in values if isinstance(v, int)}
         named = sorted(v for v in values if isinstance(v, str))
@@ -209,7 +230,34 @@ class _Teller:
             return f"{cell} {'==' if holds else '!='} {shown[0]}"
         return f"{cell} is {_listed(shown, 'or')}" if holds else f"{cell} is neither {_listed(shown, 'nor')}"
 
+    def _watched(self, bit: str, place: _Place, true: bool) -> str:
+        """What a bit of the monitor says."""
+        kind, number = bit.rstrip("0123456789"), bit[len(bit.rstrip("0123456789")) :]
+        match kind:
+            case "on":
+                return "the wait has begun" if true else "the wait has not begun"
+            case "saved":
+                return f"the loop has {'' if true else 'not '}begun"
+            case "recurred":
+                return f"what has to recur has {'' if true else 'not '}happened in this round"
+        fair = self.fairness[int(number)]
+        who = self.words.shortened(plain_name(fair.thread) + _index(place.index))
+        owed = fair.name.removeprefix(f"`{fair.thread}` ")
+        if kind == "never":
+            return f"it is {'' if true else 'not '}given up that {who} {owed}"
+        return f"it is {'' if true else 'not yet '}done in this round that {who} {owed}"
+
     def _cell(self, place: _Place) -> str:
+        bit = place.var.name.removeprefix(MONITOR)
+        if bit != place.var.name:
+            if bit == "rounds":
+                return "the number of complete rounds"
+            if bit.startswith("rigid"):
+                return f"the {plain_name(self.rigid[int(bit.removeprefix('rigid'))].name).split('%')[0]} of the wait"
+            if bit.startswith("copy."):
+                copied = next((v for v in self.system.variables if v.name == bit.removeprefix("copy.")), None)
+                if copied is not None:
+                    return f"{self._cell(_Place(copied, place.index))} as the loop began"
         name = self.words.name(place.var.name).removesuffix(_FRESH)
         if self.words.is_stale_bit(place.var.name):
             name = name.removesuffix(".stale")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from live_zoo import spin_lock
 
 from protocheck import check_file
-from protocheck.engines import forever
+from protocheck.engines import forever, live
 from protocheck.engines.certify import certify
 from protocheck.engines.verdict import Budget, Exhausted, Invariant, Limit, NotReachedWithin, Reached, Unknown
 from protocheck.engines.verdict import Unreachable as Proved
 from protocheck.findings import Holds, HoldsToDepth
 from protocheck.ir.expr import TRUE
-from protocheck.ir.system import RecoverableTarget
+from protocheck.ir.system import LiveTarget, RecoverableTarget, System
 from protocheck.traces.replay import replay
 
 MODEL = """\
@@ -71,3 +72,28 @@ def test_through_the_front_door(tmp_path: Path) -> None:
     assert found.outcome.rechecked
     (scenario,) = check_file(str(path), engine="bmc", bound=4, properties=("served",)).scenarios
     assert [f.outcome for f in scenario.findings] == [HoldsToDepth(4)]
+
+
+def test_what_an_engine_cannot_decide_it_says_so_of_itself() -> None:
+    """Whether a way back exists is no question for a solver; nothing gave up."""
+    built, _ = spin_lock(2, True)
+    for engine in ("bmc", "ic3", "kinduction"):
+        (found,) = forever.answer(built, (RecoverableTarget(TRUE),), engine, Budget())
+        assert isinstance(found.answer.verdict, Unknown)
+        assert found.answer.verdict.limit is Limit.ENGINE
+
+
+def test_time_that_is_left_is_shared_among_the_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first claim does not take all of it."""
+    left: list[float] = []
+
+    def decide(system: System, target: LiveTarget, budget: Budget) -> live.Decided:
+        assert budget.deadline is not None
+        left.append(budget.deadline)
+        return live.Decided(Unknown(Limit.TIME))
+
+    monkeypatch.setattr(live, "decide", decide)
+    built, target = spin_lock(2, True)
+    end = time.monotonic() + 300
+    forever.answer(built, (target, target, target), "ic3", Budget(deadline=end))
+    assert left[0] < left[1] < left[2] == end
