@@ -1,10 +1,11 @@
 """Measures everything in one run and writes ``results/benchmarks.md``.
 
 ``python -m benchmarks [--limit SECONDS] [--only PROTOCOL] [--runs N] [--minutes M] [--output FILE]``. Machines differ
-and are noisy: every ratio compares two figures of this run. First every command once, then all of them again, and
-again, while there is time; the page is written after each part, so one that is stopped early leaves what it has. A
-tool that is not installed is skipped by name. Nothing is asserted about time; the exit code is 1 where a tool's verdict
-or shortest length is not that of the others.
+and are noisy: every ratio compares two figures of this run. First every command once; then, while there is time,
+those on which a ratio rests (ours, and the quickest peer's) again and again, and the others at last. The page is
+written after each part, so one that is stopped early leaves what it has. A tool that is not installed is skipped by
+name. Nothing is asserted about time; the exit code is 1 where a tool's verdict or shortest length is not that of the
+others.
 """
 
 from __future__ import annotations
@@ -32,12 +33,24 @@ LADDERS: dict[str, tuple[tuple[int, ...], ...]] = {
     "fault_vs_conversion": ((1, 1), (2, 2), (2, 3), (3, 3), (4, 3), (4, 4), (8, 4), (16, 4), (16, 8)),
     "snp_remap": ((2, 2), (4, 4), (8, 8), (12, 12)),
     "populate_locking": ((1, 1, 1, 1), (2, 2, 2, 2), (3, 3, 3, 3), (5, 5, 5, 4), (16, 16, 16, 16)),
+    "track_and_kick": ((1, 1), (2, 2), (4, 4), (8, 4), (16, 8)),
+    "update_order": ((2, 1), (3, 2), (4, 4), (8, 4), (16, 8)),
+    "srcu_free": ((1, 2), (2, 3), (4, 4), (8, 8), (8, 16)),
 }
 WHAT = {
     "fault_vs_conversion": "(gfns, vCPUs); claim: no stale mapping",
     "snp_remap": "(gfns, pfns); claim: the guest never reads replayed data",
     "populate_locking": "(populates, faults, remaps, gfns); claim: somebody can always move",
+    "track_and_kick": "(gfns, vCPUs); claim: the guest reaches no page that was given back",
+    "update_order": "(small pages, vCPUs); claim: no large mapping covers pages that differ",
+    "srcu_free": "(readers, sets of slots); claim: no reader uses what was freed",
 }
+QUANTITIES = {
+    "any number in under one second": ("fault_vs_conversion", "snp_remap", "populate_locking"),
+    "any number, beyond what was promised": ("track_and_kick", "update_order", "srcu_free"),
+}
+FIRST = {"populate_locking": (2, 2, 2, 2)}
+"""The sizes at which the proof for any number begins, where it is not two of each."""
 LONG = 5.0
 """A command that takes longer than so many seconds is run once only."""
 
@@ -62,6 +75,15 @@ MODELS = {
     ),
     "populate_locking": Model(
         "models/gmem/populate_locking.pchk", "after", "before", "deadlock", ("", "faulters", "remappers", "gfns")
+    ),
+    "track_and_kick": Model(
+        "models/tdx/track_and_kick.pchk", "upstream", "no_kick_regardless", "stale_mapping", ("gfns", "vcpus")
+    ),
+    "update_order": Model(
+        "models/large_page/update_order.pchk", "upstream", "end_early", "no_large_over_mixed", ("small_pages", "vcpus")
+    ),
+    "srcu_free": Model(
+        "models/toys/srcu_free.pchk", "for_ever", "for_ever_no_wait", "use_after_free", ("vcpus", "sets")
     ),
 }
 
@@ -112,6 +134,23 @@ class Cell:
         return statistics.median(self.inner) if self.inner else None
 
 
+@dataclass(frozen=True)
+class AnySize:
+    """How long a proof for any number took, from the flat system and from the model, and what was answered."""
+
+    protocol: str
+    seconds: tuple[float, float]
+    answers: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Seconds until a command of ours has loaded what it needs: without the solver, and with it."""
+
+    plain: float
+    solver: float
+
+
 Results = dict[tuple[str, bool], dict[tuple[int, ...], dict[str, Cell]]]
 
 
@@ -120,7 +159,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, and write a table.")
     parser.add_argument("--limit", type=float, default=10.0, help="seconds that one command may take (default: 10)")
     parser.add_argument("--runs", type=int, default=3, help="runs of a command; the median counts (default: 3)")
-    parser.add_argument("--minutes", type=float, default=12.0, help="no command is run again later (default: 12)")
+    parser.add_argument("--minutes", type=float, default=18.0, help="no command is run again later (default: 18)")
     parser.add_argument("--only", action="append", choices=LADDERS, help="only this protocol (repeatable)")
     parser.add_argument("--largest", type=int, default=None, help="only so many rungs of each ladder")
     parser.add_argument("--no-figures", action="store_true", help="leave out the figures of the program alone")
@@ -137,10 +176,10 @@ def main() -> int:
 
 def _bench(given: argparse.Namespace) -> int:
     begun, load = time.monotonic(), os.getloadavg()[0]
-    lines: list[str] = []
+    figures: list[tuple[str, str, str]] = []
     tools = list(_tools())
     results: Results = {}
-    rest: list[str] = []
+    sizeless: list[AnySize] = []
 
     def wrong() -> list[str]:
         return [w for (protocol, broken), cells in results.items() for w in _disagreements(protocol, broken, cells)]
@@ -148,8 +187,9 @@ def _bench(given: argparse.Namespace) -> int:
     def write() -> None:
         tables = [line for (p, broken), cells in results.items() for line in (*_table(tools, p, broken, cells), "")]
         text = [*_head(given.limit, _runs(results), load), "## What is promised about the program alone", ""]
-        text += ["| what | measured | promised |", "|---|---|---|", *lines, "", *tables, *rest]
-        text += [*_targets(results, started), "", *_sizes(tools, results), ""]
+        text += ["| what | measured | promised |", "|---|---|---|", *(f"| {' | '.join(f)} |" for f in figures), ""]
+        text += [*tables, *_any_size(sizeless), "", *_targets(results, figures, sizeless), ""]
+        text += [*_behind(results, started), "", *_sizes(tools, results), ""]
         text += [
             f"Measured in {(time.monotonic() - begun) / 60:.0f} minutes.",
             "",
@@ -158,32 +198,42 @@ def _bench(given: argparse.Namespace) -> int:
         given.output.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
 
     started = _start()
-    for protocol, ladder in LADDERS.items():
-        if given.only and protocol not in given.only:
-            continue
+    chosen = [p for p in LADDERS if not given.only or p in given.only]
+    for protocol in chosen:
         for broken in (False, True):
-            results[protocol, broken] = _climb(tools, protocol, list(ladder[: given.largest]), broken, given.limit)
+            results[protocol, broken] = {}
+            rungs = LADDERS[protocol][: given.largest]
+            _climb(tools, protocol, rungs, broken, given.limit, results[protocol, broken])
             write()
-    rest += [*_any_size(given.only), ""]
+    for protocol in chosen:
+        sizeless.append(_for_any_size(protocol, given.runs))
+        print(protocol, *sizeless[-1].seconds, *sizeless[-1].answers, flush=True)
     write()
-    for what, measured, promised in () if given.no_figures else _figures():
-        print(what, measured, promised, sep="  ", flush=True)
-        lines.append(f"| {what} | {measured} | {promised} |")
+    for figure in () if given.no_figures else _figures():
+        print(*figure, sep="  ", flush=True)
+        figures.append(figure)
         write()
-    for run in range(1, given.runs):
-        for (protocol, broken), cells in results.items():
-            _again(tools, protocol, broken, cells, given.limit, begun + 60 * given.minutes)
-            print(f"run {run + 1} of {protocol}, {'broken' if broken else 'repaired'}", flush=True)
+    until = begun + 60 * given.minutes
+    for telling in (True, False):  # first what ratios rest on
+        for run in range(1, given.runs):
+            for (protocol, broken), cells in results.items():
+                _again(tools, protocol, broken, cells, given.limit, until, telling, run)
+            which = "what ratios rest on" if telling else "the others"
+            print(f"run {run + 1} of {which}: {(time.monotonic() - begun) / 60:.1f} minutes", flush=True)
             write()
     print("\n".join(wrong()) or "all tools agree on every verdict and every shortest length")
     return 1 if wrong() else 0
 
 
-def _start() -> float:
-    """Seconds from the start of the interpreter to the first line of a check; what was compiled before is kept."""
+def _start() -> Start:
+    """What the start of our commands takes, after once letting Python keep what it compiles."""
     measure(f"{sys.executable} -m protocheck check {ROOT / MODELS['snp_remap'].path} -j 1", ROOT, 60, None, HERE)
-    start = f"{sys.executable} -c 'import protocheck.check'"
-    return statistics.median(measure(start, ROOT, 60, None, HERE).seconds for _ in range(3))
+
+    def seconds(what: str) -> float:
+        command = f"{sys.executable} -c 'import {what}'"
+        return statistics.median(measure(command, ROOT, 60, None, HERE).seconds for _ in range(3))
+
+    return Start(seconds("protocheck.check"), seconds("protocheck.check, z3"))
 
 
 def _runs(results: Results) -> tuple[int, int]:
@@ -271,9 +321,14 @@ def _read_model(text: str, protocol: str) -> Answer:
 
 
 def _climb(
-    tools: Sequence[Tool], protocol: str, rungs: Sequence[tuple[int, ...]], broken: bool, limit: float
-) -> dict[tuple[int, ...], dict[str, Cell]]:
-    cells: dict[tuple[int, ...], dict[str, Cell]] = {}
+    tools: Sequence[Tool],
+    protocol: str,
+    rungs: Sequence[tuple[int, ...]],
+    broken: bool,
+    limit: float,
+    cells: dict[tuple[int, ...], dict[str, Cell]],
+) -> None:
+    """Every command of a ladder once, into ``cells``."""
     past: dict[str, list[float | None]] = {t.name: [] for t in tools}
     for sizes in rungs:
         cells[sizes] = {}
@@ -286,7 +341,6 @@ def _climb(
             cells[sizes][tool.name] = cell
             shown = "-" if cell.seconds is None else f"{cell.seconds:.2f} s, cpu {cell.cpu:.2f} s, {cell.answer}"
             print(f"{protocol} {sizes} {'broken' if broken else 'repaired'} {tool.name}: {shown}", flush=True)
-    return cells
 
 
 def _again(
@@ -296,12 +350,21 @@ def _again(
     cells: dict[tuple[int, ...], dict[str, Cell]],
     limit: float,
     until: float,
+    telling: bool,
+    runs: int,
 ) -> None:
-    """One more run of each command that is not too long, in place; none that would begin after ``until``."""
+    """Another run, in place, of each command that is short and has at most ``runs``; none begins after ``until``.
+
+    ``telling``: only ours and the quickest peers of each row, else only the others.
+    """
     for sizes, row in cells.items():
+        quickest = sorted((c.seconds, n) for n, c in row.items() if c.seconds is not None and "protocheck" not in n)
+        needed = {t.name for t in tools if t.ours} | {n for _, n in quickest[:1]} | ({"ABC"} & set(row))
         for tool in tools:
             cell = row[tool.name]
-            if cell.samples and cell.samples[0].seconds < LONG and time.monotonic() < until:
+            if (tool.name in needed) != telling or not cell.samples or len(cell.samples) > runs:
+                continue
+            if cell.samples[0].seconds < LONG and time.monotonic() < until:
                 row[tool.name] = _measure(tool, protocol, sizes, broken, 2 * limit, cell)
 
 
@@ -366,10 +429,11 @@ def _head(limit: float, runs: tuple[int, int], load: float) -> list[str]:
         "Seconds of wall time for the whole command as a user types it: reading the input, translating, compiling, "
         f"solving. `-`: more than {limit:.0f} s or {MEGABYTES // 1024} GiB, or predicted so from the rungs before. "
         "The peers' inputs are written by `benchmarks/inputs/`, in the best encoding for each: the same commands, one "
-        "step each, as in `benchmarks/flat.py`, which is what the column *protocheck, flat* checks (`python -m "
+        "step each, as in `benchmarks/protocols/`, which is what the column *protocheck, flat* checks (`python -m "
         "benchmarks.flat`: search or proof, replay of the run, re-check of the proof). *protocheck, model* is "
         "`protocheck check` on the shipped model, whose steps are those of the language, so its runs differ. "
-        "Its claim is the same; for `populate_locking` it has one populate thread. In brackets behind ABC: the time of "
+        "Its claim is the same; for `populate_locking` it has one populate thread, and in `track_and_kick` which page "
+        "backs a gfn is open, so its states are many more. In brackets behind ABC: the time of "
         "ABC alone, without Yosys. Python's bytecode is kept from one command to the next, as after an installation.",
         "",
         *(
@@ -421,36 +485,49 @@ def _show(cell: Cell) -> str:
     return f"{cell.seconds:.2f}{alone}"
 
 
-def _any_size(only: Sequence[str] | None) -> Iterator[str]:
+def _for_any_size(protocol: str, runs: int) -> AnySize:
+    """Both of our commands, their median times, and what they answered."""
+    m = MODELS[protocol]
+    sizes = ",".join(map(str, FIRST.get(protocol, (2, 2))))
+    seconds: list[float] = []
+    answers: list[str] = []
+    for command in (
+        f"{sys.executable} -m benchmarks.flat {protocol} {sizes} repaired --any",
+        f"{sys.executable} -m protocheck check {ROOT / m.path} --scenario {m.repaired} --property {m.claim} -j 1",
+    ):
+        done = [measure(command, ROOT, 60, MEGABYTES, HERE) for _ in range(runs)]
+        flatten = " ".join(done[0].text.split())
+        said = re.search(
+            r"(holds for any number of [a-z_.]+(?:(?:,| and) [a-z_.]+)*|not for any\b.*?)(?:[,;]| \(|$|(?= 1 model))",
+            flatten,
+        )
+        seconds.append(statistics.median(d.seconds for d in done))
+        answers.append(said[1] if said else "for these sizes only")
+    return AnySize(protocol, (seconds[0], seconds[1]), (answers[0], answers[1]))
+
+
+def _any_size(sizeless: Sequence[AnySize]) -> Iterator[str]:
     yield "## For any number of members"
     yield ""
-    yield "From the claim to a proof for every size, whole command; no peer answers this. Target: one second each."
+    yield "From the claim to a proof for every size, whole command; no peer answers this."
     yield ""
     yield "| protocol | flat | answer | model | answer |"
     yield "|---|---|---|---|---|"
-    for protocol in LADDERS:
-        if only and protocol not in only:
-            continue
-        sizes = "2,2,2,2" if protocol == "populate_locking" else "2,2"
-        m = MODELS[protocol]
-        shown: list[str] = []
-        for command in (
-            f"{sys.executable} -m benchmarks.flat {protocol} {sizes} repaired --any",
-            f"{sys.executable} -m protocheck check {ROOT / m.path} --scenario {m.repaired} --property {m.claim} -j 1",
-        ):
-            done = [measure(command, ROOT, 60, MEGABYTES, HERE) for _ in range(3)]
-            flatten = " ".join(done[0].text.split())
-            said = re.search(r"(holds for any number of [a-z_]+(?:(?:,| and) [a-z_]+)*|not for any size[^.]*)", flatten)
-            shown += [f"{statistics.median(d.seconds for d in done):.2f}", said[1] if said else "for these sizes only"]
-            print(protocol, *shown[-2:], flush=True)
-        yield f"| `{protocol}` | " + " | ".join(shown) + " |"
+    for one in sizeless:
+        shown = [f"{s:.2f} | {a}" for s, a in zip(one.seconds, one.answers, strict=True)]
+        yield f"| `{one.protocol}` | " + " | ".join(shown) + " |"
 
 
-def _targets(results: Results, started: float) -> Iterator[str]:
+def _yes(met: bool | None) -> str:
+    return "-" if met is None else "yes" if met else "no"
+
+
+def _targets(results: Results, figures: Sequence[tuple[str, str, str]], sizeless: Sequence[AnySize]) -> Iterator[str]:
+    """What was promised beside what was measured; a target that this run did not measure is not in the table."""
     yield "## Targets"
     yield ""
-    yield "| target | flat | model | met (flat) |"
-    yield "|---|---|---|---|"
+    yield "| target | flat | met | model | met |"
+    yield "|---|---|---|---|---|"
     for protocol, sizes, share in (
         ("fault_vs_conversion", (4, 3), 1.0),
         ("fault_vs_conversion", (8, 4), 0.5),
@@ -462,29 +539,82 @@ def _targets(results: Results, started: float) -> Iterator[str]:
         if row is None or "ABC" not in row:
             continue
         abc = row["ABC"].seconds
-        flat, model = (_ratio(row[f"protocheck, {n}"], abc) for n in ("flat", "model"))
-        ours = row["protocheck, flat"].seconds
-        met = "yes" if ours is not None and (abc is None or ours <= share * abc) else "no"
-        yield f"| repaired `{protocol}` {_size(sizes)}: at most {share:g} of ABC | {flat} | {model} | {met} |"
-    behind: dict[bool, list[str]] = {False: [], True: []}
-    for (protocol, broken), cells in results.items():
-        for number, (size, row) in enumerate(cells.items()):
-            ours, best = row["protocheck, flat"].seconds, _best(row)
-            if best is not None and (ours is None or ours > best) and (broken or number):
-                behind[broken].append(f"`{protocol}` {_size(size)} ({_ratio(row['protocheck, flat'], best)})")
+        shown = [f"{_ratio(row[n], abc)} | {_yes(_within(row[n], abc, share))}" for n in OURS]
+        yield f"| repaired `{protocol}` {_size(sizes)}: at most {share:g} of ABC's time | {' | '.join(shown)} |"
+    for name, protocols in QUANTITIES.items():
+        for one in sizeless:
+            if one.protocol in protocols:
+                shown = [
+                    f"{s:.2f} s | {_yes(s < 1 and a.startswith('holds for any'))}"
+                    for s, a in zip(one.seconds, one.answers, strict=True)
+                ]
+                yield f"| `{one.protocol}`: {name} | {' | '.join(shown)} |"
     for broken, name in (
         (False, "proofs: ahead of every peer from the second rung on"),
-        (True, "shortest runs: no later than the quickest peer, at every rung"),
+        (True, "shortest runs: no later than the quickest peer that gives one, at every rung"),
     ):
-        yield f"| {name} | behind at: {'; '.join(behind[broken]) or 'none'} | | {'no' if behind[broken] else 'yes'} |"
+        counted = {n: list(_rungs(results, broken, n)) for n in OURS}
+        shown = [f"{sum(late for _, late in c)} of {len(c)} rungs behind | " for c in counted.values()]
+        shown = [x + _yes(not any(late for _, late in c)) for x, c in zip(shown, counted.values(), strict=True)]
+        if all(counted.values()):
+            yield f"| {name} | {' | '.join(shown)} |"
+    for what, measured, promised in figures:
+        took, most = (re.match(r"([0-9.]+) s\b", text) for text in (measured, promised))
+        if took is not None and most is not None:
+            yield f"| {what.strip()}: {promised} | - | - | {measured} | {_yes(float(took[1]) <= float(most[1]))} |"
+
+
+OURS = ("protocheck, flat", "protocheck, model")
+
+
+def _within(cell: Cell, peer: float | None, share: float) -> bool:
+    return cell.seconds is not None and (peer is None or cell.seconds <= share * peer)
+
+
+def _rungs(results: Results, broken: bool, name: str) -> Iterator[tuple[tuple[str, tuple[int, ...]], bool]]:
+    """The rungs that count (of proofs: from the second on) where anybody answers, and whether ``name`` is late."""
+    for (protocol, kind), cells in results.items():
+        for number, (size, row) in enumerate(cells.items()):
+            best, ours = _best(row), row[name].seconds
+            if kind == broken and (broken or number) and (best is not None or ours is not None):
+                yield (protocol, size), best is not None and (ours is None or ours > best)
+
+
+def _behind(results: Results, started: Start) -> Iterator[str]:
+    """Each rung where a peer is quicker than the flat system, with a reason that follows from the figures."""
+    yield "## Where we are behind"
     yield ""
+    late = [(broken, *at) for broken in (False, True) for at, behind in _rungs(results, broken, OURS[0]) if behind]
+    if not late:
+        yield "Nowhere on these ladders, in this run."
+        return
     yield (
-        f"Where we are behind. On small rungs: {started:.2f} s of every figure of ours are the "
-        "start of the interpreter and the loading of Z3, before anything is read; Yosys and ABC start in a fraction "
-        "of that, and what they then do takes milliseconds. On large broken rungs: IC3 finds *some* run early; nearly "
-        "all of the time goes into showing that no shorter one exists. On broken `populate_locking` every thread must "
-        "get to where it waits, in any order, and none of the symbolic engines knows that the order does not matter."
+        f"The start of the interpreter and the loading of the program take {started.plain:.2f} s of every command of "
+        f"ours, {started.solver:.2f} s with Z3, which is needed where a search of states does not decide. *Start*: "
+        "what is left without that is no more than all of the peer's time, so the start is the reason. *Search*: the "
+        "engine itself took longer than the peer; for a shortest run it must also show that no shorter one exists."
     )
+    yield ""
+    yield "| protocol | size | flat | quickest peer | ratio | reason |"
+    yield "|---|---|---|---|---|---|"
+    for broken, protocol, size in late:
+        row = results[protocol, broken][size]
+        ours = row[OURS[0]].seconds
+        best, name = min((c.seconds, n) for n, c in row.items() if c.seconds is not None and n not in OURS)
+        kind = "broken" if broken else "repaired"
+        shown = f"{_show(row[OURS[0]])} | {name}: {best:.2f} | {_ratio(row[OURS[0]], best)}"
+        yield f"| `{protocol}`, {kind} | {_size(size)} | {shown} | {_reason(ours, best, started)} |"
+
+
+def _reason(ours: float | None, best: float, started: Start) -> str:
+    """Why ``ours`` is longer than ``best``, as far as the times tell."""
+    if ours is None:
+        return "search: not within the limit"
+    if ours - started.plain <= best:
+        return "start"
+    if ours - started.solver <= best:
+        return "start, with Z3"
+    return f"search: {ours - started.solver:.2f} s beside the start"
 
 
 def _megabytes(cell: Cell) -> str:

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(
             f"not for any size: {answer.reason}"
             if isinstance(answer, Refusal)
-            else f"holds for any number of {', '.join(answer.any_size)}"
+            else f"holds for any number of {', '.join(answer.verdict.any_size)}"
         )
         return 3 if isinstance(answer, Refusal) else 0
     (finding,) = check_system(built, engine=engine_named(given.engine), timeout=given.timeout)
