@@ -1,9 +1,10 @@
 """Claims about endless runs beside Spin with weak fairness, on three locks: ``python -m benchmarks.endless``.
 
-Writes ``results/endless.md``. For each protocol and number of threads both are asked whether thread 0, once it wants, gets its turn. A row has the
-processor time of the whole command as a user types it: for Spin that it generates, compiles and runs the checker
-(``pan -a -f``). Nothing is asserted about time; the exit code is 1 where the two disagree, or a verdict is not the one
-that is known. Spin has weak fairness only, so locks that need more are not here.
+Writes ``results/endless.md``. For each protocol and number of threads both are asked whether thread 0, once it wants,
+gets its turn. A row has the processor time of the whole command as a user types it: for Spin that it generates,
+compiles and runs the checker (``pan -a -f``). Nothing is asserted about time; the exit code is 1 where the two
+disagree, or a verdict is not the one that is known. Spin has weak fairness only, so locks that need more are not
+here.
 """
 
 from __future__ import annotations
@@ -148,10 +149,10 @@ def page(rows: Sequence[tuple[Protocol, int, Sequence[str]]], limit: float) -> l
     lines = [
         "# Endless runs, beside Spin",
         "",
-        "Made by `make bench` (`python -m benchmarks.endless`). Three locks with more and more threads; the claim is that "
-        "thread 0, once it wants, gets its turn, where every thread goes on if it can (weak fairness). Processor time of "
-        "the whole command, in seconds: `protocheck check` on the model, and Spin with weak fairness (`spin -a`, `gcc`, "
-        f"`pan -a -f`). `-`: not within {limit:.0f} s.",
+        "Made by `make bench` (`python -m benchmarks.endless`). Three locks with more and more threads; the claim is "
+        "that thread 0, once it wants, gets its turn, where every thread goes on if it can (weak fairness). Processor "
+        "time of the whole command, in seconds: `protocheck check` on the model, and Spin with weak fairness (`spin "
+        f"-a`, `gcc`, `pan -a -f`). `-`: not within {limit:.0f} s, or a smaller size was not.",
         "",
         "| protocol | threads | verdict | protocheck | Spin | ratio |",
         "|---|---|---|---|---|---|",
@@ -168,10 +169,9 @@ def page(rows: Sequence[tuple[Protocol, int, Sequence[str]]], limit: float) -> l
     if not slower:
         return [*lines, "", "Nowhere slower than Spin, in this run."]
     behind = (
-        f"Slower than Spin at: {'; '.join(slower)}. Most of Spin's time at small sizes is `gcc`, of ours the start of the "
-        "interpreter. Beyond that both visit states: Spin's are compiled C, and it searches on the fly, so that it can "
-        "stop at the first fair cycle; we build the graph of states in Python before we look for a cycle in it, and "
-        "then look for the shortest stem and loop."
+        f"Slower than Spin at: {'; '.join(slower)}. Most of Spin's time at small sizes is `gcc`, of ours the start of "
+        "the interpreter. At larger ones it is the search: Spin's is compiled C and stops at the first fair cycle that "
+        "it meets; ours runs in Python, keeps the graph of states, and looks for the shortest stem and loop."
     )
     return [*lines, "", behind]
 
