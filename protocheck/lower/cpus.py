@@ -202,7 +202,14 @@ class Cpus:
 
     def free(self, name: str, who: tuple[Expr, ...]) -> Expr:
         """Whether the CPU of a thread lets it take a step."""
-        return and_(*(not_(b.holds()) for b in self.over_thread(name, who)))
+        if self.threads[name].migrates is None:
+            return and_(*(not_(b.holds()) for b in self.over_thread(name, who)))
+        cpu = self._any_cpu(name, who)
+        here = and_(*map(eq, self.at(name, who), cpu))  # spoken of one by one, so that there may be any number of them
+        return exists(cpu, and_(here, *(not_(b.holds()) for b in self._over(name, who, cpu))))
+
+    def _any_cpu(self, name: str, who: tuple[Expr, ...]) -> tuple[Param, ...]:
+        return tuple(self.fresh(e.var.sort, "cpu") for e in self.at(name, who) if isinstance(e, Read))
 
     # -- IPIs
 
@@ -233,7 +240,7 @@ class Cpus:
         on = tuple(b.edge(resolve) for b in over)
         idle = TRUE if self.threads[name].moves else FALSE
         if over and self.threads[name].migrates is not None:  # it waits for whoever is in the way on every CPU
-            cpu = tuple(self.fresh(e.var.sort, "cpu") for e in self.at(name, who) if isinstance(e, Read))
+            cpu = self._any_cpu(name, who)
             anywhere = self._over(name, who, cpu)
             free = not_(self.pinned(name, who))
             kept = and_(kept, or_(not_(free), forall(cpu, or_(*(b.holds() for b in anywhere)))))

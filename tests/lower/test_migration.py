@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from protocheck import check_file
 from protocheck.diagnostics import ModelError
 from protocheck.engines import bmc, fair, ic3
 from protocheck.engines.explore import explore
 from protocheck.engines.verdict import Budget, Reached, Unreachable
+from protocheck.findings import Holds
 from protocheck.ir.system import ProgressTarget
 from protocheck.lower import compile_system, instantiate
-from tests.lower.snippets import compiled, depth, depths, module, states
+from tests.lower.snippets import MODELS, compiled, depth, depths, module, states
 
 CPU = "type cpu = scalarset(cpus in 1..3 = 2) type vcpu = scalarset(vcpus in 1..3 = 2) "
 LOADED = CPU + """kernel k {{ state loaded : [cpu] vcpu? = none;
@@ -222,3 +224,12 @@ def test_faults(text: str, rule: str | None) -> None:
     with pytest.raises(ModelError) as caught:
         compiled(text)
     assert [d.rule.name for d in caught.value.diagnostics] == [rule]
+
+
+def test_a_section_that_stays_is_proved_for_any_number_of_cpus_and_threads() -> None:
+    """The CPUs of threads are spoken of one by one, so that a proof can be lifted."""
+    model = MODELS / "toys" / "migration.pchk"
+    report = check_file(model, scenarios=("after",), properties=("wrong_vcpu",), any_size=True)
+    (finding,) = (f for f in report.scenarios[0].findings if f.name == "wrong_vcpu")
+    assert isinstance(finding.outcome, Holds)
+    assert set(finding.outcome.any_size) == {"cpu", "vcpu"}
