@@ -72,13 +72,14 @@ def test_stricter_ic3_finds_a_run_of_known_shortest_length(protocol: str) -> Non
 
 
 def test_stricter_ic3_finds_the_shortest_run_where_the_quicker_one_does_not() -> None:
-    """The quick search may end with a longer run, and says so; the stricter one finds 12 steps."""
-    system, target = PROTOCOLS["fault_vs_conversion"]((4, 2), broken=True)
+    """The quick search may end with a longer run, and says so; the stricter one finds 9 steps."""
+    system, target = PROTOCOLS["snp_remap"]((3, 3), broken=True)
     (quick,), (strict,) = (find(system, (target,), Budget()) for find in (ic3.run, ic3.shortest))
     assert isinstance(quick, Reached)
     assert isinstance(strict, Reached)
-    assert (len(strict.run.moves), strict.shortest) == (12, True)
-    assert quick.shortest == (len(quick.run.moves) == 12)
+    assert (len(strict.run.moves), strict.shortest) == (9, True)
+    assert len(quick.run.moves) >= 9
+    assert not quick.shortest or len(quick.run.moves) == 9
 
 
 @pytest.mark.parametrize("peer", [p for p in PEERS if p.name != "ABC"], ids=lambda p: p.name)
