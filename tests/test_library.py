@@ -319,7 +319,8 @@ class Exercise:
             for taken, count in zip(system.transitions, found.fired, strict=True):
                 for note in taken.notes if count else ():
                     if note.startswith(INJECTED):
-                        calls = re.findall(r"\.(\w+)\(", taken.text)
+                        at = taken.origin.span  # an `atomic` has no call in its text
+                        calls = re.findall(r"\.(\w+)\(", at.file.line_text(at.line))
                         left -= {f"{op} fails with {note.removeprefix(f'{INJECTED}: ')}" for op in calls}
             if not left:
                 break
