@@ -126,9 +126,9 @@ def test_programs_read_the_loop_and_what_was_assumed(tmp_path: Path) -> None:
     ("model", "verdicts"),
     [
         ("toys/mutual_exclusion", 33),
-        ("gmem/prepared_flag", 32),
-        ("gmem/ping_pong", 14),
-        ("gmem/lost_binding", 24),
+        ("gmem/prepared_flag", 44),
+        ("gmem/ping_pong", 17),
+        ("gmem/lost_binding", 30),
         ("tdx/accept_loop", 100),
         ("snp/rmp_refault", 70),
     ],
