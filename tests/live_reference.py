@@ -128,10 +128,11 @@ class Reference:
             owner = next(t for t in self.system.threads if t.name == fair.thread)
             for who in instances(self.system, owner, default_state(self.system)):
                 mine = {e: m.which for e, m in every.items() if mover(self.system, m) == who}
-                serves = frozenset(e for e, which in mine.items() if which in fair.transitions)
+                enables = frozenset(e for e, which in mine.items() if which in fair.transitions)
+                serves = enables | {e for e, which in mine.items() if which in fair.released}
                 told = {p.name: v for p, v in zip(fair.params, who.values, strict=True)}
                 resting = {n for n, s in enumerate(self.states) if evaluate(fair.rest, s, told)}
-                able = frozenset(n for n, _ in serves if n not in resting)
+                able = frozenset(n for n, _ in enables if n not in resting)
                 pulls = frozenset(e for e, which in mine.items() if which in fair.trigger)
                 kind = "trigger" if fair.trigger else "weak" if fair.kind is FairKind.WEAK else "strong"
                 yield Demand(kind, able, serves, pulls)

@@ -38,8 +38,10 @@ def live_problems(draw: st.DrawFn) -> LiveProblem:
             if kind != "trigger" and draw(st.booleans()):
                 rest = draw(truths(Scope(names, owner.params, f"r{k}{m}"), scalars, 1))
             trigger = tuple(sorted(draw(st.sets(st.sampled_from(mine), min_size=1)))) if kind == "trigger" else ()
+            free = draw(st.sets(st.sampled_from(mine))) if kind == "strong" else set()
+            released = tuple(sorted(free - set(some)))
             fair = FairKind.WEAK if kind == "weak" else FairKind.STRONG
-            fairness.append(Fairness(fair, f"{kind} {k}.{m}", owner.name, owner.params, some, rest, trigger))
+            fairness.append(Fairness(fair, f"{kind} {k}.{m}", owner.name, owner.params, some, rest, trigger, released))
     targets: list[LiveTarget] = []
     for k in range(draw(st.integers(1, 3))):
         if k and draw(st.booleans()):

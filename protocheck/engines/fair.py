@@ -166,9 +166,9 @@ class Duties:
     """What a loop must do, one bit per duty.
 
     ``weak``: be in a state where the bit is not in ``can``, or take a step that ``serves`` it. ``strong``: take such a
-    step, if it is in a state where the bit is in ``can``. ``bound``: take such a step, if it takes one that ``pulls``
-    the bit. ``owed``: take such a step. ``serves`` and ``pulls`` are by label; what ``recurs`` says of a label in some
-    states only is in ``sometimes``.
+    step, if it is in a state where the bit is in ``can``, which has a step that ``enables`` it. ``bound``: take such a
+    step, if it takes one that ``pulls`` the bit. ``owed``: take such a step. ``serves``, ``enables`` and ``pulls`` are
+    by label; what ``recurs`` says of a label in some states only is in ``sometimes``.
     """
 
     weak: int
@@ -176,6 +176,7 @@ class Duties:
     bound: int
     owed: int
     serves: Sequence[int]
+    enables: Sequence[int]
     pulls: Sequence[int]
     rests: Callable[[int], int]  # of a packed state: the duties whose instance may rest there
     may_rest: int  # the duties whose instance may rest somewhere
@@ -185,7 +186,7 @@ class Duties:
 def duties(made: Graph, owes: Owed, fairness: Sequence[Fairness]) -> Duties:
     """The duties of a loop that does what it ``owes`` and is fair as ``fairness`` says."""
     weak = strong = bound = may_rest = 0
-    serves, pulls = list(owes.always), [0] * len(made.labels.steps)
+    serves, enables, pulls = list(owes.always), [0] * len(made.labels.steps), [0] * len(made.labels.steps)
     by_which: dict[int, list[int]] = {}
     for label, (which, _) in enumerate(made.labels.steps):
         by_which.setdefault(which, []).append(label)
@@ -195,6 +196,11 @@ def duties(made: Graph, owes: Owed, fairness: Sequence[Fairness]) -> Duties:
     for fair in fairness:
         for own, _ in made.made.instances(threads[fair.thread]):
             for which in fair.transitions:
+                for label in by_which.get(which, ()):
+                    if made.labels.steps[label][1][: len(own)] == own:
+                        serves[label] |= bit
+                        enables[label] |= bit
+            for which in fair.released:
                 for label in by_which.get(which, ()):
                     if made.labels.steps[label][1][: len(own)] == own:
                         serves[label] |= bit
@@ -216,7 +222,8 @@ def duties(made: Graph, owes: Owed, fairness: Sequence[Fairness]) -> Duties:
                 rests.append((rest, bit))
                 may_rest |= bit
             bit <<= 1
-    return Duties(weak, strong, bound, owes.bits, serves, pulls, _at_rest(made, rests), may_rest, owes.sometimes)
+    resting = _at_rest(made, rests)
+    return Duties(weak, strong, bound, owes.bits, serves, enables, pulls, resting, may_rest, owes.sometimes)
 
 
 def _at_rest(made: Graph, rests: Sequence[tuple[Expr, int]]) -> Callable[[int], int]:
@@ -325,7 +332,7 @@ class _Region:
         self.budget = budget
         self.enabled = space.made.enabled
         ours = owes.weak | owes.strong
-        self.able = [_union(owes.serves, labels) & ours for labels in space.made.possible]
+        self.able = [_union(owes.enables, labels) & ours for labels in space.made.possible]
 
     def can_step(self, n: int) -> int:
         """The duties whose instance can step in state ``n`` and may not rest."""

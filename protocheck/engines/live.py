@@ -297,7 +297,7 @@ class _Monitor:
                     continue
                 if duty.never is not None and which in duty.fair.trigger:
                     barred.append(Read(duty.never, mine))
-                if which in duty.fair.transitions:
+                if which in duty.fair.transitions or which in duty.fair.released:
                     notes.append(Update(duty.done, mine, TRUE))
             for bit, steps in zip(self.recurred, self.target.recurs, strict=True):
                 cond = self._member(steps, which)

@@ -313,6 +313,8 @@ class Fairness:
     ``transitions`` are steps of that class. An instance *can* step where the guard of one of them is true for it (and
     some choice) and ``rest`` (over ``params``) is false; it *steps* when it takes one of them. With ``trigger`` the
     assumption is another: if it takes steps of ``trigger`` infinitely often, it takes ``transitions`` infinitely often.
+    Steps of ``released`` do as well as ``transitions`` where strong fairness asks for one: the instance was free to go
+    another way, where nothing is owed.
     ``name`` says it in the model's words, for the verdict that assumes it.
     """
 
@@ -323,6 +325,7 @@ class Fairness:
     transitions: tuple[int, ...]
     rest: Expr = FALSE
     trigger: tuple[int, ...] = ()
+    released: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

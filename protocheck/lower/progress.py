@@ -26,6 +26,7 @@ from protocheck.ir.system import (
 from protocheck.lower import nodes as ops
 from protocheck.lower.evaluate import Names, Passed, Way
 from protocheck.lower.nodes import Graph, Node
+from protocheck.lower.released import released
 from protocheck.lower.steps import END, Key, RawTransition
 from protocheck.types.tree import ThreadDecl
 
@@ -76,11 +77,14 @@ def fairness(system: System, raws: Raws, compiled: Compiled) -> tuple[Fairness, 
         granted = [n for n in mine if isinstance(raws[n][1].action.op, ops.Take) and _takes(system, n)]
         if granted:
             name = f"`{thread.name}` gets each lock that becomes free for it again and again"
-            found.append(Fairness(FairKind.STRONG, name, thread.name, thread.params, tuple(granted), rest))
+            free_of = released(granted, mine, raws, nodes, frozenset(p.name for p in thread.params))
+            found.append(
+                Fairness(FairKind.STRONG, name, thread.name, thread.params, tuple(granted), rest, released=free_of)
+            )
         for node in nodes:
             match node.op:
                 case ops.Fork(True):
-                    found += _branches(thread, node, mine, raws, rest)
+                    found += _branches(thread, node, nodes, mine, raws, rest)
                 case ops.Again(loop, True):
                     again = [n for n in mine if _has(raws[n][1], Way.AGAIN, node.number)]
                     out = [n for n in mine if _ends_turn(raws[n][1], nodes, loop)]
@@ -107,13 +111,17 @@ def _takes(system: System, number: int) -> bool:
 
 
 def _branches(
-    thread: ThreadClass, node: Node, mine: Sequence[int], raws: Raws, rest: Expr
+    thread: ThreadClass, node: Node, nodes: Sequence[Node], mine: Sequence[int], raws: Raws, rest: Expr
 ) -> Iterator[Fairness]:
+    through = [n for n in mine if _has(raws[n][1], Way.BRANCH, node.number)]
+    free_of = released(through, mine, raws, nodes, frozenset(p.name for p in thread.params))
     for way in range(len(node.succ)):
         taken = [n for n in mine if Passed(Way.BRANCH, node.number, way) in raws[n][1].path.passed]
         name = f"`{thread.name}` takes branch {way + 1} of `fair either` of line {_line(node)} again and again"
         if taken:
-            yield Fairness(FairKind.STRONG, name, thread.name, thread.params, tuple(taken), rest)
+            yield Fairness(
+                FairKind.STRONG, name, thread.name, thread.params, tuple(taken), rest, released=free_of
+            )
 
 
 def _line(node: Node) -> int:

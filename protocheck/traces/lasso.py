@@ -165,7 +165,7 @@ def standing(
         thread = thread_of(system, fair.thread)
         for who in instances(system, thread, default_state(system)):
             env = {p.name: v for p, v in zip(fair.params, who.values, strict=True)}
-            if any((which, who) in taken for which in fair.transitions):
+            if any((which, who) in taken for which in (*fair.transitions, *fair.released)):
                 answer.append((fair, who, "steps"))
                 continue
             if fair.trigger:
