@@ -41,7 +41,6 @@ from protocheck.engines.verdict import (
     Verdict,
 )
 from protocheck.engines.z3raw import Answer, RawSolver
-from protocheck.ir.cone import cone
 from protocheck.ir.expr import Expr, Lit, Param, Read, eq, ne, or_
 from protocheck.ir.ground import (
     FALSE_LIT,
@@ -93,7 +92,7 @@ class Obligation:
 
 def run(system: System, targets: Sequence[PropertyTarget], budget: Budget) -> tuple[Verdict, ...]:
     """One verdict per target. Runs found are not always the shortest. Invariants of earlier targets help later ones."""
-    return _decide(_Provers(cone(system, targets), budget), targets, budget)
+    return _decide(_Provers(system, budget), targets, budget)
 
 
 def _decide(provers: _Provers, targets: Sequence[PropertyTarget], budget: Budget) -> tuple[Verdict, ...]:
@@ -121,7 +120,7 @@ def shortest(system: System, targets: Sequence[PropertyTarget], budget: Budget) 
     An obligation is met at its own frame only, never tried again at later ones. So a run found when the target is
     excluded from all frames before the last has as many steps as there are frames, and no run has fewer.
     """
-    return _decide(_Provers(cone(system, targets), budget, later=False), targets, budget)
+    return _decide(_Provers(system, budget, later=False), targets, budget)
 
 
 class SpuriousError(Exception):
