@@ -167,12 +167,12 @@ class _Work:
         for k in which:
             if self.interrupted:
                 return
-            part = without_idle_choices(cone(self.system, [self.targets[k]]), [self.targets[k]])
-            if not explore.countable(part, self.targets[k]):
-                continue
             try:
+                part = without_idle_choices(cone(self.system, [self.targets[k]]), [self.targets[k]])
+                if not explore.countable(part, self.targets[k]):
+                    continue
                 found = explore.explore(part, [self.targets[k]], budget)
-            except GroundError:
+            except (GroundError, RecursionError):
                 continue
             (verdict,) = found.verdicts
             if isinstance(verdict, Reached):
