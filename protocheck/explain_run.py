@@ -94,7 +94,7 @@ class Answer:
                     f"still there, {length}"
                 )
             case Kind.ABSENT:
-                return f"absent: proved ({self.why})"
+                return f"absent: proved ({self.why.removeprefix('proved: ')})"
             case Kind.NOT_WITHIN:
                 return f"not within {self.steps:,} steps; longer runs were not looked at"
             case Kind.OPEN:
