@@ -83,6 +83,26 @@ def _count(text: str, option: str, least: int) -> int:
 
 
 @contextmanager
+def _writing(output: str) -> Iterator[None]:
+    """Where a file that ``--output`` means is written: what the system says against it is bad usage."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(BAD_VALUE, f"`--output {output}`: {error.strerror or error}") from error
+
+
+def _give(text: str, output: str | None) -> None:
+    """``text`` to the file ``output``, or to standard output if that is None."""
+    from pathlib import Path
+
+    if output is None:
+        print(text, end="")
+        return
+    with _writing(output):
+        Path(output).write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
 def _told(what: str) -> Iterator[Callable[[str], None]]:
     """Gives what tells words of progress about ``what``, on one line of a terminal that is gone in the end."""
     line = Progress(sys.stderr, [what])
@@ -337,8 +357,6 @@ def _add_graph(commands: Subparsers) -> None:
 
 
 def _graph(options: argparse.Namespace, _: Style) -> int:
-    from pathlib import Path
-
     from protocheck.reports.states import render
     from protocheck.state_graph import state_graph
     from protocheck.types import load
@@ -347,14 +365,7 @@ def _graph(options: argparse.Namespace, _: Style) -> int:
     module = load(model.path, model.shown)
     limit = _count(options.states, "--states", 1)
     settings = parse_settings(options.settings)
-    text = render(state_graph(module, options.scenario, tuple(options.property), settings, limit))
-    if options.output is None:
-        print(text, end="")
-        return OK
-    try:
-        Path(options.output).write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UsageError(BAD_VALUE, f"`--output {options.output}`: {error.strerror or error}") from error
+    _give(render(state_graph(module, options.scenario, tuple(options.property), settings, limit)), options.output)
     return OK
 
 
@@ -453,7 +464,7 @@ def _doc(options: argparse.Namespace, style: Style) -> int:
 
 def _deliver(path: Path, text: str, options: argparse.Namespace, about: str) -> bool:
     """Write a document, or with ``--check`` say whether it has drifted."""
-    try:
+    with _writing(options.output):
         if options.check:
             if path.is_file() and path.read_text(encoding="utf-8") == text:
                 return False
@@ -462,8 +473,6 @@ def _deliver(path: Path, text: str, options: argparse.Namespace, about: str) -> 
             return True
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UsageError(BAD_VALUE, f"`--output {options.output}`: {error.strerror or error}") from error
     return False
 
 
@@ -630,13 +639,7 @@ def _explain_run(options: argparse.Namespace, style: Style) -> int:
             text = render_md(found)
         case _:
             text = render(found, style)
-    if options.output is None:
-        print(text, end="")
-    else:
-        try:
-            Path(options.output).write_text(text, encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise UsageError(BAD_VALUE, f"`--output {options.output}`: {error.strerror or error}") from error
+    _give(text, options.output)
     kinds = {a.kind for a in found.answers}
     if Kind.BROKEN in kinds:
         return OUR_FAULT

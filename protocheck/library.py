@@ -18,6 +18,7 @@ from protocheck.resources import models_path
 from protocheck.source import SourceFile, Span
 from protocheck.syntax import nodes as n
 from protocheck.syntax.parse import load_source, parse
+from protocheck.types.claims import PROPERTY_KINDS
 
 SEEN, DEDUCED, UNVERIFIED = MARKS = ("seen", "deduced", "unverified")
 
@@ -183,16 +184,7 @@ def _prose(text: str) -> str:
 # Declarations
 
 
-_WORDS: Mapping[type[n.Node], str] = {
-    n.Invariant: "invariant",
-    n.TransitionProp: "transition",
-    n.Final: "final",
-    n.Weakness: "weakness",
-    n.Reachable: "reachable",
-    n.Progress: "progress",
-    n.Finishing: "progress",
-    n.Recoverable: "recoverable",
-}
+_WORDS: Mapping[type[n.Node], str] = {n.Invariant: "invariant", **PROPERTY_KINDS}
 
 
 def _below(node: object) -> Iterator[n.Node]:

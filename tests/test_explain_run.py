@@ -12,7 +12,7 @@ from protocheck.check import check_file, check_scenario
 from protocheck.engines.verdict import Run
 from protocheck.explain_run import Explanation, Kind, explain_run
 from protocheck.findings import word
-from protocheck.ir.interp import State, enabled, initial_states, step
+from protocheck.ir.interp import enabled
 from protocheck.ir.system import System
 from protocheck.ir.uninterrupted import uninterrupted, without
 from protocheck.lower import compile_system, instantiate
@@ -23,6 +23,7 @@ from protocheck.traces.essential import essential
 from protocheck.traces.trace import trace_of_finding
 from protocheck.types.check import check, library_loader
 from protocheck.types.tree import CheckedModule
+from tests.lower.snippets import reachable_states
 
 TICKETS = """\
 protocol tickets
@@ -112,20 +113,6 @@ def ends(system: System) -> set[tuple[int, ...]]:
     states = {s for s in reachable_states(system) if not list(enabled(system, s))}
     cells = [("k.x", ()), ("k.y", ()), ("k.mixed", ())]
     return {tuple(s[cell] for cell in cells) for s in states}
-
-
-def reachable_states(system: System) -> set[State]:
-    """Every state that can be reached."""
-    open_ = list(initial_states(system))
-    seen = set(open_)
-    while open_:
-        state = open_.pop()
-        for move in enabled(system, state):
-            after = step(system, state, move).state
-            if after is not None and after not in seen:
-                seen.add(after)
-                open_.append(after)
-    return seen
 
 
 def test_not_interrupted_is_as_one_step() -> None:

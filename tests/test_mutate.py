@@ -11,13 +11,14 @@ import pytest
 from protocheck.check import check_scenario
 from protocheck.cli import main
 from protocheck.findings import Outcome
-from protocheck.ir.interp import enabled, initial_states, step
+from protocheck.ir.interp import enabled
 from protocheck.lower import compile_system, instantiate
 from protocheck.mutate import Fate, Mutant, mutants, mutate, mutated
 from protocheck.source import SourceFile
 from protocheck.syntax.parse import parse
 from protocheck.types import tree as t
 from protocheck.types.check import check, library_loader
+from tests.lower.snippets import reachable_states
 
 MODEL = """\
 protocol tickets
@@ -270,13 +271,5 @@ def test_a_widened_failure_is_what_one_would_write(number: int, text: tuple[str,
 def reached(module: t.CheckedModule, failures: int) -> set[tuple[int, ...]]:
     """The values of the declared variables in the states in which nothing moves any more."""
     system = compile_system(module, instantiate(module, "now", {"failures": failures}))
-    open_ = list(initial_states(system))
-    seen = set(open_)
-    while open_:
-        state = open_.pop()
-        for move in enabled(system, state):
-            after = step(system, state, move).state
-            if after is not None and after not in seen:
-                seen.add(after)
-                open_.append(after)
-    return {(s["kvm.pinned", ()], s["kvm.mapped", ()]) for s in seen if not list(enabled(system, s))}
+    still = [s for s in reachable_states(system) if not list(enabled(system, s))]
+    return {(s["kvm.pinned", ()], s["kvm.mapped", ()]) for s in still}

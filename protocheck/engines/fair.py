@@ -195,19 +195,15 @@ def duties(made: Graph, owes: Owed, fairness: Sequence[Fairness]) -> Duties:
     threads = {t.name: t for t in made.system.threads}
     for fair in fairness:
         for own, _ in made.made.instances(threads[fair.thread]):
-            for which in fair.transitions:
-                for label in by_which.get(which, ()):
+            for steps, marks in (
+                (fair.transitions, (serves, enables)),
+                (fair.released, (serves,)),
+                (fair.trigger, (pulls,)),
+            ):
+                for label in (n for which in steps for n in by_which.get(which, ())):
                     if made.labels.steps[label][1][: len(own)] == own:
-                        serves[label] |= bit
-                        enables[label] |= bit
-            for which in fair.released:
-                for label in by_which.get(which, ()):
-                    if made.labels.steps[label][1][: len(own)] == own:
-                        serves[label] |= bit
-            for which in fair.trigger:
-                for label in by_which.get(which, ()):
-                    if made.labels.steps[label][1][: len(own)] == own:
-                        pulls[label] |= bit
+                        for mark in marks:
+                            mark[label] |= bit
             if fair.trigger:
                 bound |= bit
             elif fair.kind is FairKind.WEAK:

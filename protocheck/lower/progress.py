@@ -77,7 +77,7 @@ def fairness(system: System, raws: Raws, compiled: Compiled) -> tuple[Fairness, 
         granted = [n for n in mine if isinstance(raws[n][1].action.op, ops.Take) and _takes(system, n)]
         if granted:
             name = f"`{thread.name}` gets each lock that becomes free for it again and again"
-            free_of = released(granted, mine, raws, nodes, frozenset(p.name for p in thread.params))
+            free_of = released(granted, mine, raws, nodes, thread)
             found.append(
                 Fairness(FairKind.STRONG, name, thread.name, thread.params, tuple(granted), rest, released=free_of)
             )
@@ -114,7 +114,7 @@ def _branches(
     thread: ThreadClass, node: Node, nodes: Sequence[Node], mine: Sequence[int], raws: Raws, rest: Expr
 ) -> Iterator[Fairness]:
     through = [n for n in mine if _has(raws[n][1], Way.BRANCH, node.number)]
-    free_of = released(through, mine, raws, nodes, frozenset(p.name for p in thread.params))
+    free_of = released(through, mine, raws, nodes, thread)
     for way in range(len(node.succ)):
         taken = [n for n in mine if Passed(Way.BRANCH, node.number, way) in raws[n][1].path.passed]
         name = f"`{thread.name}` takes branch {way + 1} of `fair either` of line {_line(node)} again and again"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from protocheck.ir.expr import Expr, names
+from protocheck.ir.system import ThreadClass
 from protocheck.lower import nodes as ops
 from protocheck.lower.evaluate import Passed, Way
 from protocheck.lower.nodes import Node
@@ -21,17 +22,18 @@ def released(
     mine: Sequence[int],
     raws: Sequence[tuple[str, RawTransition]],
     nodes: Sequence[Node],
-    own: frozenset[str],
+    thread: ThreadClass,
 ) -> tuple[int, ...]:
-    """Of the steps ``mine`` of a thread, those that avoid the steps ``owed`` by a choice, from where these begin.
+    """Of the steps ``mine`` of ``thread``, those that avoid the steps ``owed`` by a choice, from where these begin.
 
-    ``nodes`` are its code, ``own`` the names of its parameters. A step avoids them by a fork if they pass the same fork
+    ``nodes`` are its code. A step avoids them by a fork if they pass the same fork
     on other branches only, and by a value if it asks something of the value chosen that none of them asks. An answer
     that is too long lets threads be free where they are not, which may show a loop that is none, and proves nothing.
     """
     there: dict[Key, list[RawTransition]] = {}
     for n in owed:
         there.setdefault(raws[n][1].source, []).append(raws[n][1])
+    own = frozenset(p.name for p in thread.params)
     found = []
     for n in mine:
         here = raws[n][1]

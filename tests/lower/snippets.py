@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from protocheck.diagnostics import ModelError
 from protocheck.engines.explore import explore
 from protocheck.engines.verdict import Reached
+from protocheck.ir.interp import State, enabled, initial_states, step
 from protocheck.ir.system import System
 from protocheck.lower import compile_system, instantiate
 from protocheck.lower.assemble import Reductions
@@ -27,6 +29,29 @@ def compiled(text: str, *, dead_locals: bool = True, merge: bool = True) -> Syst
     """The system of a model text, with or without the compiler's reductions."""
     found = module(text)
     return compile_system(found, instantiate(found), None, Reductions(dead_locals, merge))
+
+
+def faults(text: str) -> list[str]:
+    """The names of the rules that a model text breaks, in the order in which they are told."""
+    try:
+        compiled(text)
+    except ModelError as error:
+        return [d.rule.name for d in error.diagnostics]
+    return []
+
+
+def reachable_states(system: System) -> set[State]:
+    """Every state that can be reached, by the interpreter."""
+    open_ = list(initial_states(system))
+    seen = set(open_)
+    while open_:
+        state = open_.pop()
+        for move in enabled(system, state):
+            after = step(system, state, move).state
+            if after is not None and after not in seen:
+                seen.add(after)
+                open_.append(after)
+    return seen
 
 
 def depths(system: System) -> dict[str, int | None]:
