@@ -50,7 +50,7 @@ def retry_region(graph: Graph, loop: int) -> frozenset[int]:
         for s in n.succ:
             if s >= 0 and not isinstance(n.op, ops.Back | ops.Again):
                 before[s].append(n.number)
-    work = [n.number for n in graph.nodes if n.op == ops.Again(loop)]
+    work = [n.number for n in graph.nodes if isinstance(n.op, ops.Again) and n.op.loop == loop]
     found = set(work)
     while work:
         for b in before[work.pop()]:
