@@ -94,10 +94,12 @@ def test_a_fair_retry_answers_itself() -> None:
 def test_a_fair_retry_waits_for_what_a_retry_waits_for() -> None:
     """The word removes no run: a turn of several steps remembers what it read, and that it resolved a choice."""
     reads = """kernel k {{ state go : bool; state n : 0..1; op look() -> bool {{ return go; }}
-        thread t {{ loop {{ let seen = look(); if seen {{ break; }} let m = n; {} }} }} thread u {{ go = true; n = 1; }} }}"""
+        thread t {{ loop {{ let seen = look(); if seen {{ break; }} let m = n; {} }} }}
+        thread u {{ go = true; n = 1; }} }}"""
     chooses = """kernel k {{ state large : bool = true; op look() -> bool {{ return large; }}
         op split() -> bool {{ either {{ large = false; return true; }} or {{ return false; }} }}
-        thread t {{ loop {{ if !look() {{ break; }} if split() {{ break; }} {} }} }} thread u {{ loop {{ if !look() {{ break; }} retry; }} }} }}"""
+        thread t {{ loop {{ if !look() {{ break; }} if split() {{ break; }} {} }} }}
+        thread u {{ loop {{ if !look() {{ break; }} retry; }} }} }}"""
     for text in (reads, chooses):
         assert states(text.format("fair retry;")) == states(text.format("retry;"))
         assert judged(text.format("fair retry;") + " recoverable done: finished(k.t);")["done"] is None
