@@ -93,6 +93,7 @@ from protocheck.types.types import SnapshotType
 
 MAX_VISITS = 20_000
 MAX_PATHS = 4_096
+NO_CODE_OF_A_CPU = ("hardware", "device")  # roles whose threads no interrupt comes in between
 MAX_SIZE, MAX_DEPTH = 100_000, 150
 """Of one expression, quantifiers written out. What comes after the compiler walks through all of it, with recursion."""
 
@@ -723,13 +724,17 @@ class Stepper:
         self.unmasked(op.lock.lock, p, node)
 
     def unmasked(self, lock: str, p: Path, node: Node) -> None:
-        """A lock for which a handler may wait, taken by a thread that the handler may interrupt."""
+        """A lock for which a handler may wait, taken by a thread that the handler may interrupt: on its CPU, or, if the
+        model does not say where it runs, on any."""
         thread = self.graph.thread
-        if thread is None or thread.cpu is None or thread.interrupt == "nmi":
+        if thread is None or thread.interrupt == "nmi":
             return
+        if thread.cpu is None and self.module.actors.get(thread.actor) in NO_CODE_OF_A_CPU:
+            return
+        anywhere = "" if thread.cpu is not None else f"; {self.name} may run on any CPU"
         nmis = self.shared.cpus.nmis_that_wait(lock)
         if nmis:
-            message = f"{lock} is taken where the NMI {nmis[0]} may come, which takes it, too; nothing masks it"
+            message = f"{lock} is taken where the NMI {nmis[0]} may come, which takes it, too; nothing masks it{anywhere}"
             p.check("lock_misuse", FALSE, message, node.origin, False, TRUE)
             return
         handlers = self.shared.cpus.handlers_that_wait(lock)
@@ -742,7 +747,7 @@ class Stepper:
                 sorts = [s for i in declaration.index for s in index_sorts(i, self.e.instance)]
                 cells = tuple(self.e.fresh(s) for s in sorts)
                 off.append(exists(cells, ne(self.own_mode(mask, cells, node, p), Lit(HELD_NONE))))
-        message = f"{lock} is taken with interrupts on, and the interrupt {handlers[0]} takes it, too"
+        message = f"{lock} is taken with interrupts on, and the interrupt {handlers[0]} takes it, too{anywhere}"
         p.check("lock_misuse", or_(*off), message, node.origin, False, TRUE)
 
     def release(self, op: ops.Give, p: Path, node: Node) -> None:

@@ -73,6 +73,46 @@ def test_a_lock_that_an_nmi_waits_for_is_misused_by_all_others_of_its_cpu(
     assert found["inside"] is not None
 
 
+ANYWHERE = """type cpu = 0..1 kernel k {{ lock l : spinlock{}; interrupt h on cpu {} {{ {} }}
+    thread t {} {{ {} }} }} reachable inside: at(k.t, here);"""
+
+
+@pytest.mark.parametrize(
+    ("option", "by", "handler", "thread", "misused"),
+    [
+        ("", "by nmi", "with l { skip; }", TAKES, True),
+        (" (irq)", "by nmi", "with l { skip; }", TAKES, True),
+        ("", "by nmi", "with l { skip; }", f"irq_off {{ {TAKES} }}", True),
+        ("", "by nmi", "with l { skip; }", "if try_acquire l { here: skip; release l; }", True),
+        ("", "by nmi", "if try_acquire l { release l; }", TAKES, False),
+        ("", "", "with l { skip; }", TAKES, True),
+        ("", "", "with l { skip; }", f"preempt_off {{ {TAKES} }}", True),
+        ("", "by ipi", "with l { skip; }", TAKES, True),
+        ("", "", "if try_acquire l { release l; }", TAKES, False),
+        (" (irq)", "", "with l { skip; }", TAKES, False),
+        ("", "", "with l { skip; }", f"irq_off {{ {TAKES} }}", False),
+    ],
+)
+def test_a_thread_without_a_cpu_misuses_a_lock_as_one_that_has_one_does(
+    option: str, by: str, handler: str, thread: str, misused: bool
+) -> None:
+    """It may run on any; only that nothing disturbs it, so that no deadlock comes of it, is what sets it apart."""
+    free, bound = (depths(compiled(ANYWHERE.format(option, by, handler, on, thread))) for on in ("", "on 0"))
+    assert (free["lock_misuse"] is not None) is misused
+    assert free["lock_misuse"] == bound["lock_misuse"]
+    assert free["deadlock"] is None
+    assert free["inside"] is not None
+    assert bound["inside"] is not None
+
+
+def test_code_that_runs_on_no_cpu_is_not_blamed() -> None:
+    """A device's own thread takes a lock that a handler takes: no handler comes in between its steps."""
+    text = """type cpu = 0..1 hypervisor k {{ interrupt h on cpu by nmi {{ d.ring(); }} }}
+        {} d {{ lock l : spinlock; pub proc ring() {{ with l {{ skip; }} }} environment e {{ loop {{ ring(); }} }} }}"""
+    for role, blamed in (("device", False), ("hardware", False), ("kernel", True), ("userspace", True)):
+        assert (depth(text.format(role), "lock_misuse") is not None) is blamed, role
+
+
 def test_a_lock_of_a_handler_and_an_nmi_deadlocks_where_the_handler_is_seen_to_hold_it() -> None:
     """The NMI waits for the handler below it, and the handler for its CPU."""
     text = """type cpu = 0..0 kernel k {{ lock l : spinlock; state x : bool = false;
