@@ -100,7 +100,7 @@ class Cpus:
 
     def is_nmi(self, name: str) -> bool:
         """Whether nothing masks the handler but another one of its kind."""
-        return self.threads[name].interrupt == "nmi"
+        return self.threads[name].unmasked
 
     def handlers(self) -> Iterator[str]:
         return (name for name in self.graphs if self.is_handler(name))
@@ -225,7 +225,7 @@ class Cpus:
     def variables(self) -> Iterator[tuple[Var, Expr]]:
         """What has to be kept, with what it begins as."""
         for handler in self.handlers():
-            if self.threads[handler].interrupt == "ipi":
+            if self.threads[handler].asked:
                 yield self.asked(handler), FALSE
                 for name in self.waiters.get(handler, ()):
                     yield self.request(handler, name), Lit(NOT_ASKED)
@@ -262,7 +262,7 @@ class Cpus:
         origin = self.graphs[name].nodes[0].origin
         kept = or_(*(b.holds() for b in over))
         on = tuple(b.edge(resolve) for b in over)
-        ipi = self.threads[name].interrupt == "ipi"
+        ipi = self.threads[name].asked
         asked: Expr = Read(self.asked(name), own) if ipi else TRUE
         what = f"interrupts on, to run {name}"
         if over:

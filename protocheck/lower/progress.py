@@ -102,8 +102,8 @@ def fairness(system: System, raws: Raws, compiled: Compiled) -> tuple[Fairness, 
 
 def _loses_its_cpu(declared: ThreadDecl, graphs: Mapping[str, Graph]) -> bool:
     """Whether others come in between its steps on its CPU: between those of a handler only NMIs do."""
-    nmis = any(g.thread is not None and g.thread.interrupt == "nmi" for g in graphs.values())
-    return not declared.interrupt or (nmis and declared.interrupt != "nmi")
+    nmis = any(g.thread is not None and g.thread.unmasked for g in graphs.values())
+    return not declared.interrupt or (nmis and not declared.unmasked)
 
 
 def _takes(system: System, number: int) -> bool:

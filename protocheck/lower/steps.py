@@ -727,15 +727,15 @@ class Stepper:
         """A lock for which a handler may wait, taken by a thread that the handler may interrupt: on its CPU, or, if the
         model does not say where it runs, on any."""
         thread = self.graph.thread
-        if thread is None or thread.interrupt == "nmi":
+        if thread is None or thread.unmasked:
             return
         if thread.cpu is None and self.module.actors.get(thread.actor) in NO_CODE_OF_A_CPU:
             return
         anywhere = "" if thread.cpu is not None else f"; {self.name} may run on any CPU"
         nmis = self.shared.cpus.nmis_that_wait(lock)
         if nmis:
-            message = f"{lock} is taken where the NMI {nmis[0]} may come, which takes it, too; nothing masks it{anywhere}"
-            p.check("lock_misuse", FALSE, message, node.origin, False, TRUE)
+            message = f"{lock} is taken where the NMI {nmis[0]} may come, which takes it, too; nothing masks it"
+            p.check("lock_misuse", FALSE, message + anywhere, node.origin, False, TRUE)
             return
         handlers = self.shared.cpus.handlers_that_wait(lock)
         if not handlers or thread.interrupt or self.module.locks[lock].irq:
@@ -1205,7 +1205,7 @@ class Stepper:
         """The handler begins, if it has been asked for and nothing keeps interrupts away from its CPU."""
         cpus = self.shared.cpus
         assert self.graph.thread is not None
-        if self.graph.thread.interrupt == "ipi":
+        if self.graph.thread.asked:
             asked = cpus.asked(self.name)
             if not self.assume(p, p.store.read(asked, self.own), node):
                 return

@@ -414,13 +414,16 @@ class Builder:
         return plain[1]
 
     def interrupt(
-        self, span: Span, path: n.Path, cpus: n.Path, by: n.Ident | None, body: n.Block
+        self, span: Span, path: n.Path, cpus: n.Path, by: frozenset[str] | None, body: n.Block
     ) -> tuple[n.Path, n.ThreadDecl]:
         at = replace(cpus[0].span, end=cpus[-1].span.end)
         index = n.TypedName(cpus[-1], n.NamedType(cpus, span=at), span=at)
-        how = "" if by is None else by.text
-        ends = n.ThreadDecl("interrupt", path[-1], (index,), None, body, None, how == "ipi", span=span)
-        return path, replace(ends, nmi=how == "nmi", doc=self._doc(span))
+        how = by or frozenset()
+        ends = n.ThreadDecl("interrupt", path[-1], (index,), None, body, None, "ipi" in how, span=span)
+        return path, replace(ends, nmi="nmi" in how, doc=self._doc(span))
+
+    def cause(self, span: Span, *words: n.Ident | None) -> frozenset[str]:
+        return frozenset(w.text for w in words if w is not None)
 
     def typed_names(self, span: Span, *names: n.TypedName) -> tuple[n.TypedName, ...]:
         return names

@@ -954,8 +954,8 @@ class ThreadDecl(Decl):
     """``thread migrate[dst : vm, src : vm] where dst != src { }``, ``server work[c : cpu] on c { }``,
     ``migrating thread run[v : vcpu] { }``.
 
-    ``interrupt tick on cpu { }`` ``interrupt call on cpu by ipi { }`` and
-    ``interrupt perf on cpu by nmi { }`` have one index, of type ``cpu``.
+    ``interrupt tick on cpu { }`` ``interrupt call on cpu by ipi { }`` ``interrupt perf on cpu by nmi { }`` and
+    ``interrupt backtrace on cpu by nmi ipi { }``, which is both, have one index, of type ``cpu``.
     """
 
     kind: ThreadKind

@@ -382,7 +382,7 @@ class _Checker:
         migrates: t.Migrates | None = None
         interrupt = ""
         if node.kind == "interrupt":
-            interrupt = "ipi" if node.ipi else "nmi" if node.nmi else "any"
+            interrupt = " ".join(w for w, is_so in (("nmi", node.nmi), ("ipi", node.ipi)) if is_so) or "any"
             cpu = t.LocalRef(local=params[0], type=params[0].type, span=node.indexes[0].span)
         elif node.cpu is not None:
             with x.in_mode("pure"), x.without_calls("in the CPU of a thread"):
@@ -394,7 +394,7 @@ class _Checker:
             cpu = t.StateRef(state=f"{symbol.name}.cpu", index=own, type=kind, span=node.name.span)
         body = Stmts(x, what="thread").body(node.body)
         return t.ThreadDecl(
-            name=symbol.name, actor=home.owner, kind=ThreadKind.SERVER if interrupt == "ipi" else KINDS[node.kind],
+            name=symbol.name, actor=home.owner, kind=ThreadKind.SERVER if node.ipi else KINDS[node.kind],
             params=params, where=where, body=body, span=node.name.span, doc=node.doc, cpu=cpu, interrupt=interrupt,
             migrates=migrates,
         )  # fmt: skip
@@ -432,8 +432,12 @@ class _Checker:
                 return None
             if (decl.ipi, decl.nmi) != (symbol.node.ipi, symbol.node.nmi):
                 how = "comes when it is asked for" if symbol.node.ipi else "comes at any time"
-                how = "cannot be masked" if symbol.node.nmi else how
-                self._mismatch(node, at, f"`{at.text}` {how}, its variant does not", symbol)
+                differs = f"{how}, its variant does not"
+                if decl.nmi != symbol.node.nmi:
+                    differs = "can be masked, its variant cannot"
+                    if symbol.node.nmi:
+                        differs = "cannot be masked, its variant can"
+                self._mismatch(node, at, f"`{at.text}` {differs}", symbol)
                 return None
             body = self.thread_body(symbol, decl, symbol.home, params, node.name.text)
             return t.VariantDecl(node.name.text, symbol.name, body, node.name.span)

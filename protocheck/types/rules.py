@@ -1195,7 +1195,8 @@ NOT_AN_IPI = _rule(
     "An `ipi` asks for something that is no interrupt `by ipi`.",
     """
 `ipi h on c;` and `ipi_wait h on c;` ask CPU `c` to run the handler `h`, which says that it is run when it is asked for:
-`interrupt h on cpu by ipi { }`. Other interrupts come from devices and timers, at any time.
+`interrupt h on cpu by ipi { }`, or `by nmi ipi` if it comes though interrupts are masked. Other interrupts come from
+devices and timers, at any time.
 """,
     """
 type cpu = 0..1

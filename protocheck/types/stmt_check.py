@@ -965,11 +965,13 @@ class Stmts:
         symbol = x.types.expression_path(node.handler, x.home, "interrupt")
         if symbol is None:
             return []
-        if not isinstance(symbol, ThreadSymbol) or not (isinstance(symbol.node, n.ThreadDecl) and symbol.node.ipi):
+        thread = symbol.node if isinstance(symbol, ThreadSymbol) else None
+        if not isinstance(symbol, ThreadSymbol) or not (isinstance(thread, n.ThreadDecl) and thread.ipi):
+            unmasked = isinstance(thread, n.ThreadDecl) and thread.nmi
             x.error(
                 rules.NOT_AN_IPI, f"`{node.handler.span.text}` cannot be asked for by `{word}`", node.handler.span,
                 "no interrupt `by ipi`", [x.world.declared(symbol)],
-                "declare it `interrupt NAME on cpu by ipi { ... }`",
+                f"declare it `interrupt NAME on cpu by {'nmi ' * unmasked}ipi {{ ... }}`",
             )  # fmt: skip
             return []
         x.world.mentioned.add(symbol.name)

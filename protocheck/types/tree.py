@@ -768,9 +768,19 @@ class ThreadDecl:
     doc: str = ""
     cpu: Expr | None = None  # over ``params``: the CPU it runs on; None: one of its own
     interrupt: str = ""  # "any": a handler that may run at any time; "nmi": even where interrupts are masked;
-    # "ipi": one that runs when it is asked to
+    # "ipi": one that runs when it is asked to; "nmi ipi": when it is asked to, even where interrupts are masked
     migrates: Migrates | None = None  # how a thread that changes its CPU begins; ``cpu`` is then a cell of state
     moves: str = ""  # not written by anybody: the steps in which thread ``moves`` goes to another CPU
+
+    @property
+    def asked(self) -> bool:
+        """Whether it is a handler that runs when it is asked to."""
+        return self.interrupt.endswith("ipi")
+
+    @property
+    def unmasked(self) -> bool:
+        """Whether it is a handler that nothing masks but another one of its kind."""
+        return self.interrupt.startswith("nmi")
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,8 @@ def _code(decl: n.RoutineDecl | n.FnDecl | n.ThreadDecl, name: str) -> str:
         indexes = ", ".join(f"{i.name} : {_type(i.type)}" for i in decl.indexes)
         size = f"[{indexes}]" if indexes else ""
         if decl.kind == "interrupt":
-            by = " by ipi" if decl.ipi else " by nmi" if decl.nmi else ""
+            causes = " nmi" * decl.nmi + " ipi" * decl.ipi
+            by = f" by{causes}" if causes else ""
             return f"interrupt {name} on {_type(decl.indexes[0].type)}{by} {_stmt(decl.body)}"
         moves = "migrating " if decl.migrating else ""
         return f"{moves}{decl.kind} {name}{size}{_opt('where', decl.where)}{_opt('on', decl.cpu)} {_stmt(decl.body)}"
