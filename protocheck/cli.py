@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
+import io
 import os
 import shlex
 import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import field, replace
 from functools import partial
 from itertools import pairwise
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO, assert_never
 
 from protocheck.commands import add_commands, find_command
 from protocheck.diagnostics import Diagnostic, ModelError
+from protocheck.interruption import ending_gently
 from protocheck.progress import Progress
 from protocheck.records import dataclass
 from protocheck.reports.formats import CANNOT_TELL, FORMATS, JSON, NAMES, TABLE, TEXT, Tells, Told, find_format, tell
@@ -25,6 +29,7 @@ from protocheck.usage import (
     BAD_VALUE,
     CONTRADICTORY_OPTIONS,
     UNKNOWN_ENGINE,
+    UNWRITABLE,
     ModelFile,
     UsageError,
     find_models,
@@ -57,6 +62,9 @@ _WIDEST = 120
 _NARROWEST = 40
 _PATIENCE = 30.0  # seconds per scenario to look for proofs for any size, if they are asked for
 _PIPED = 100
+_NAMED = 5  # so many of what is left without an answer are named
+_UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EBADF, errno.EDQUOT)
+_ELSEWHERE = "make room, or send it elsewhere: `-o FILE` or `> FILE`"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,17 +72,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     gc.set_threshold(100_000, 50, 50)  # trees and terms live as long as the command: looking for garbage finds none
     doing = _Doing()
+    _stand_in()
+    try:
+        return _guarded(words, doing)
+    except BrokenPipeError:
+        # Whoever read the output has gone. What is still in the buffer must not be tried again at exit.
+        _silence(sys.stdout)
+        return doing.status if doing.complete else _worst(doing.status, LIMIT)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        return _unwritable(error, doing)
+
+
+def _stand_in() -> None:
+    """Streams that the caller has closed (``>&-``) lead nowhere; else a file opened later would take their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _silence(stream: TextIO) -> None:
+    """Let whatever is still in the buffer of ``stream`` lead nowhere."""
+    with suppress(OSError):  # where no file is behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _unwritable(error: OSError, doing: _Doing) -> int:
+    """Standard output, or else standard error, took nothing any more: say so if anybody hears it."""
+    _silence(sys.stdout)
+    doing.status = _worst(doing.status, BAD_INPUT)
+    try:
+        _complain([Diagnostic(UNWRITABLE, f"the output cannot be written: {error.strerror}", (), _ELSEWHERE)])
+    except OSError:
+        _silence(sys.stderr)
+    return doing.status
+
+
+def _guarded(words: list[str], doing: _Doing) -> int:
+    """Run the command, and turn whatever it raises into words and an exit code."""
     try:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
-        status = _run(words, doing)
+        with ending_gently():
+            status = _run(words, doing)
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # Whoever read the output has gone. What is still in the buffer must not be tried again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return doing.status if doing.complete else _worst(doing.status, LIMIT)
+        raise
     except UsageError as fault:
         return _refuse([fault.diagnostic], doing)
     except ModelError as fault:
@@ -86,6 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"out of memory while {doing.words}; smaller sizes (-p NAME=VALUE) may help", file=sys.stderr)
         return _worst(doing.status, LIMIT)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            raise
         from protocheck.jobs import describe
 
         print("\n".join(_internal(describe(error), doing.words)), file=sys.stderr)
@@ -113,6 +161,12 @@ def _run(words: list[str], doing: _Doing) -> int:
     doing.format = _format_in(words)
     options = _parser().parse_args(words)
     match options.command:
+        case "check" if options.output is not None and options.format == TEXT:
+            doing.output = options.output
+            with redirect_stdout(io.StringIO()) as text:
+                status = _check(options, doing)
+            _deliver(Told(text.getvalue()), doing)
+            return status
         case "check":
             return _check(options, doing)
         case "show":
@@ -142,6 +196,7 @@ def _format_in(words: Sequence[str]) -> str:
 
 
 def _refuse(diagnostics: Sequence[Diagnostic], doing: _Doing) -> int:
+    doing.status = _worst(doing.status, BAD_INPUT)
     if doing.faults_are_data:
         _deliver(_report(doing, diagnostics, BAD_INPUT, ""), doing)
     else:
@@ -358,9 +413,6 @@ def _fit(options: argparse.Namespace) -> None:
     if options.full and name not in (TEXT, TABLE):
         mend = "only text and table have a full form"
         raise UsageError(CONTRADICTORY_OPTIONS, f"`--format {name}` and `--full`", mend)
-    if options.output is not None and name == TEXT:
-        mend = "text is for standard output; write `> FILE`, or choose another format"
-        raise UsageError(CONTRADICTORY_OPTIONS, "`--format text` and `--output`", mend)
     if name == "svg":
         from protocheck.reports.dot import NO_GRAPHVIZ, available
 
@@ -381,8 +433,13 @@ def _check(options: argparse.Namespace, doing: _Doing) -> int:
     faults: list[Diagnostic] = []
     messages: list[str] = []
     without: list[Diagnostic] = []
+    unanswered: list[str] = []
     for answer in _answers(models, request, jobs):
         if isinstance(answer, _Fault):
+            if answer.unanswered:
+                doing.status = _worst(doing.status, answer.status)
+                unanswered.append(answer.unanswered)
+                continue
             if len(models) > 1 and answer.diagnostics and all(d.rule.name in _SELECTION for d in answer.diagnostics):
                 without += answer.diagnostics
                 continue
@@ -400,6 +457,9 @@ def _check(options: argparse.Namespace, doing: _Doing) -> int:
         doing.status = _worst(doing.status, answer.exit_status)
         if doing.format == TEXT:
             _print_report(answer, request, len(models) == 1)
+    if unanswered:
+        messages.append(_unanswered(unanswered))
+        print(messages[-1], file=sys.stderr, flush=True)
     if without and not doing.reports and not faults and not messages:
         raise ModelError(_once(without))
     doing.complete = True
@@ -523,6 +583,8 @@ class _Fault:
     status: int
     diagnostics: tuple[Diagnostic, ...] = ()
     lines: tuple[str, ...] = ()
+    unanswered: str = ""
+    """What is without an answer because of Ctrl-C, if nothing else is at fault."""
 
 
 @dataclass(frozen=True)
@@ -545,6 +607,8 @@ class _Checked:
 
     module: CheckedModule
     scenarios: tuple[ScenarioReport, ...]
+    left: tuple[str, ...] = ()
+    """The scenarios that are without an answer because of Ctrl-C."""
 
 
 def _answers(models: Sequence[ModelFile], request: _Request, jobs: int) -> Iterator[Report | _Fault]:
@@ -571,13 +635,17 @@ def _answers(models: Sequence[ModelFile], request: _Request, jobs: int) -> Itera
                 missed.append(outcome)
             else:
                 parts.append(outcome)
-                if any(_interrupted(s) for s in outcome.scenarios):
+                if outcome.left or any(_interrupted(s) for s in outcome.scenarios):
                     stop.set()
+                if outcome.left:
+                    missed += [_Fault(LIMIT, unanswered=f"{unit.model.shown}, scenario {s}") for s in outcome.left]
             if number < len(units) and units[number].model is unit.model:
                 continue
             progress.clear()
-            if missed:
-                yield _together(missed)
+            yield from (f for f in missed if f.unanswered)
+            faults = [f for f in missed if not f.unanswered]
+            if faults:
+                yield _together(faults)
             if parts:
                 yield _assemble(parts, request, complete=not missed)
             parts, missed = [], []
@@ -620,26 +688,32 @@ def _one(unit: _Unit, request: _Request, stop: threading.Event, tell: Callable[[
         names = scenario_names(module, request.scenarios) if unit.module is None else (unit.scenario,)
         reports: list[ScenarioReport] = []
         for name in names:
-            reports.append(
-                check_scenario(
-                    module,
-                    name,
-                    properties=request.properties,
-                    settings=request.settings,
-                    engine=request.engine,
-                    bound=request.bound,
-                    timeout=request.timeout,
-                    progress=tell,
-                    any_size=request.any_size,
-                    why=request.why,
-                    certificates=request.certificates,
-                    several=request.several,
-                    explain=request.explain,
+            try:
+                tell(f"scenario {name}" if name else "checking")
+                reports.append(
+                    check_scenario(
+                        module,
+                        name,
+                        properties=request.properties,
+                        settings=request.settings,
+                        engine=request.engine,
+                        bound=request.bound,
+                        timeout=request.timeout,
+                        progress=tell,
+                        any_size=request.any_size,
+                        why=request.why,
+                        certificates=request.certificates,
+                        several=request.several,
+                        explain=request.explain,
+                    )
                 )
-            )
+            except KeyboardInterrupt:
+                if not reports:
+                    raise
+                break
             if _interrupted(reports[-1]):
                 break
-        return _Checked(module, tuple(reports))
+        return _Checked(module, tuple(reports), tuple(n for n in names[len(reports) :] if n))
     except ModelError as fault:
         return _Fault(BAD_INPUT, fault.diagnostics)
 
@@ -674,9 +748,16 @@ def _judge(unit: _Unit, answer: Answer[_Checked | _Fault]) -> _Checked | _Fault:
             how = f"signal {number}" if number else f"exit code {code}"
             return _Fault(OUR_FAULT, lines=(f"internal error: the process checking {what} ended by {how}",))
         case Interrupted():
-            return _Fault(LIMIT, lines=(f"{what}: interrupted before there was an answer",))
+            return _Fault(LIMIT, unanswered=what)
         case _:
             assert_never(answer)
+
+
+def _unanswered(what: Sequence[str]) -> str:
+    """Says what Ctrl-C has left without an answer; of many the first is named."""
+    if len(what) > _NAMED:
+        return f"{what[0]} and {len(what) - 1} more: interrupted before there was an answer"
+    return "\n".join(f"{name}: interrupted before there was an answer" for name in what)
 
 
 def _interrupted(report: ScenarioReport) -> bool:

@@ -16,6 +16,7 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from protocheck.interruption import SIGNALS, listening
 from protocheck.records import dataclass
 
 T = TypeVar("T")
@@ -79,10 +80,13 @@ def _run_here(work: Sequence[Work[T]], tell: Callable[[int, str], None]) -> Iter
             yield Interrupted()
             continue
         try:
-            yield _one(piece, partial(tell, number))
+            with listening() as listener:
+                answer = _one(piece, listener.reminding(partial(tell, number)))
+            interrupted = listener.asked
         except KeyboardInterrupt:
             interrupted = True
-            yield Interrupted()
+            answer = Interrupted()
+        yield answer
 
 
 def _one(piece: Work[T], tell: Tell) -> Answer[T]:
@@ -200,9 +204,10 @@ def _serve(work: Sequence[Work[T]], pipe: Connection, parent: int) -> None:
             return
         answer: Answer[T] = Interrupted()
         try:
-            _hold_interruption(False)
-            answer = _one(work[number], tell)
-            _hold_interruption(True)
+            with listening() as listener:
+                _hold_interruption(False)
+                answer = _one(work[number], listener.reminding(tell))
+                _hold_interruption(True)
         except KeyboardInterrupt:
             _hold_interruption(True)
         try:
@@ -213,7 +218,7 @@ def _serve(work: Sequence[Work[T]], pipe: Connection, parent: int) -> None:
 
 def _hold_interruption(hold: bool) -> None:
     """Let Ctrl-C wait while what is sent or received must stay whole; when it need not, what waited comes through."""
-    signal.pthread_sigmask(signal.SIG_BLOCK if hold else signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK if hold else signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _end_with(parent: int) -> None:

@@ -216,6 +216,21 @@ Mended:
 """,
 )
 
+UNWRITABLE = Rule(
+    "unwritable-output",
+    "The output cannot be written where it shall go.",
+    """\
+The disk is full, or the place takes nothing for another reason, which the message names. What was printed before is not
+the whole report, so the exit code is 2 whatever the verdicts are.
+
+    protocheck check my.pchk > /dev/full
+
+Mended:
+
+    protocheck check my.pchk > report.txt
+""",
+)
+
 RULES = (
     BAD_USAGE,
     BAD_VALUE,
@@ -233,6 +248,7 @@ RULES = (
     NOTHING_TO_SWEEP,
     TOO_MANY_STATES,
     NO_GRAPH_OF,
+    UNWRITABLE,
 )
 
 
@@ -269,7 +285,7 @@ def find_models(paths: Sequence[str]) -> list[ModelFile]:
     models: dict[Path, ModelFile] = {}
     for given in paths:
         path = Path(given)
-        if not _exists(path):
+        if not given or not _exists(path):
             raise UsageError(NO_SUCH_FILE, f"there is no file or folder `{given}`", _similar(path))
         files = list(_below(path)) if path.is_dir() else [path]
         if not files:
@@ -300,7 +316,7 @@ def _similar(path: Path) -> str:
     from difflib import get_close_matches
 
     try:
-        names = sorted(p.name for p in path.parent.iterdir())
+        names = sorted(p.name for p in path.parent.iterdir()) if path.name else []
     except (OSError, ValueError):
         return ""
     near = get_close_matches(path.name, names, n=1)

@@ -631,3 +631,79 @@ def test_no_progress_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch)
     progress.tell(0, "still at it")
     progress.clear()
     assert terminal.text == ""
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Streams that take nothing
+
+
+def shell(command: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``command`` with the shell, in which ``$P`` is this program and ``m.pchk`` a model."""
+    (tmp_path / "m.pchk").write_text("protocol m\nhypervisor kvm { thread main { skip; } }\n")
+    env = os.environ | {"PYTHONPATH": str(ROOT), "P": f"{sys.executable} -m protocheck"}
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=tmp_path, env=env, timeout=60)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize(
+    "words", ["check m.pchk", "check m.pchk --format json", "check no.pchk --format json", "explain", "info m.pchk"]
+)
+def test_a_full_disk_is_named_and_is_2(words: str, tmp_path: Path) -> None:
+    """The output cannot be written: a named error, no traceback, and not a fault of ours."""
+    done = shell(f"$P {words} > /dev/full", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error[unwritable-output]: the output cannot be written: No space left on device")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("check m.pchk >&-", 0),
+        ("check m.pchk <&- >&- 2>&-", 0),
+        ("check nothing.pchk 2>&-", 2),
+        ("simulate m.pchk <&-", 0),
+    ],
+)
+def test_closed_streams_leave_the_exit_code_as_it_is(words: str, status: int, tmp_path: Path) -> None:
+    """Who closes a stream wants to hear nothing there; the exit code still says everything."""
+    done = shell(f"$P {words}", tmp_path)
+    assert done.returncode == status
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_an_error_that_nobody_hears_is_still_2(tmp_path: Path) -> None:
+    """Where standard error takes nothing, bad input is not taken for a violation (code 1)."""
+    assert shell("$P check nothing.pchk 2> /dev/full", tmp_path).returncode == 2
+
+
+def test_text_goes_to_a_file_as_well(tmp_path: Path) -> None:
+    """`-o` works with the default format: the file has what would have been printed, and nothing is printed."""
+    printed = shell("$P check m.pchk", tmp_path)
+    written = shell("$P check m.pchk -o out.txt", tmp_path)
+    assert (written.returncode, written.stdout, written.stderr) == (0, "", "")
+    assert (tmp_path / "out.txt").read_text() == printed.stdout
+
+
+def test_an_empty_path_is_no_folder(tmp_path: Path) -> None:
+    """An unset variable of a shell script does not mean the present folder."""
+    done = shell('$P check "$UNSET_THING"', tmp_path)
+    assert done.returncode == 2
+    assert "error[no-such-file]" in done.stderr
+
+
+def test_of_many_models_without_an_answer_only_the_first_is_named(
+    checker: Checker, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C in a long list makes one line, not one per model."""
+    names = [f"n{k}.pchk" for k in range(8)]
+    for name in names:
+        Path(name).write_text("")
+
+    def says(name: str) -> ScenarioReport:
+        raise KeyboardInterrupt
+
+    checker.says = says
+    assert cli.main(["check", *names, "-j", "1"]) == 3
+    assert capsys.readouterr().err == "n0.pchk and 7 more: interrupted before there was an answer\n"

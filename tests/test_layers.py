@@ -41,6 +41,7 @@ LAYERS = (
     "library",
     "compare",
     "sweep",
+    "interruption",
     "jobs",
     "widen",
     "mutate",

@@ -201,6 +201,7 @@ def solve_with_z3(script: str, context: z3.Context | None = None, milliseconds: 
     """The answer of a fresh Z3 solver, in a fresh context if none is given."""
     solver = z3.SimpleSolver(ctx=z3.Context() if context is None else context)
     solver.set("timeout", milliseconds)
+    solver.set("ctrl_c", False)
     solver.from_string(script)
     return str(solver.check())
 

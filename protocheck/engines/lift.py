@@ -329,6 +329,7 @@ class _World:
         self.sorts = {name: z3.DeclareSort(name) for name in chosen}
         self.size = {s.name: len(s.members) for s in system.scalarsets}
         self.solver = z3.SimpleSolver()
+        self.solver.set("ctrl_c", False)  # or short questions would swallow it
         self._named: dict[tuple[str, int], z3.ExprRef] = {}
         self._axioms: set[str] = set()
         self._relations: dict[str, z3.FuncDeclRef] = {}

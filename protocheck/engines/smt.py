@@ -38,7 +38,7 @@ def decided(solver: RawSolver, assumptions: Sequence[int], budget: Budget) -> bo
 
 
 def why(solver: RawSolver, budget: Budget) -> tuple[Limit, str]:
-    """The limit behind the last UNKNOWN. Z3 catches Ctrl-C while it runs, so that shows here and not in Python."""
+    """The limit behind the last UNKNOWN; after :meth:`RawSolver.interrupt` that is Ctrl-C."""
     words = solver.why_unknown()
     if budget.expired() or words == "timeout":
         return Limit.TIME, ""

@@ -18,12 +18,13 @@ the address of that and give it argument types of our own, so nothing here chang
 from __future__ import annotations
 
 import ctypes
+import gc
 from collections.abc import Sequence
 from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
-from z3 import z3core
+from z3 import Context, z3core
 
 _PTR = ctypes.c_void_p
 _UINT = ctypes.c_uint
@@ -66,6 +67,8 @@ _SIGNATURES: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
     ("Z3_params_inc_ref", None, (_PTR, _PTR)),
     ("Z3_params_dec_ref", None, (_PTR, _PTR)),
     ("Z3_params_set_uint", None, (_PTR, _PTR, _PTR, _UINT)),
+    ("Z3_params_set_bool", None, (_PTR, _PTR, _PTR, ctypes.c_bool)),
+    ("Z3_interrupt", None, (_PTR,)),
     ("Z3_ast_vector_inc_ref", None, (_PTR, _PTR)),
     ("Z3_ast_vector_dec_ref", None, (_PTR, _PTR)),
     ("Z3_ast_vector_size", _UINT, (_PTR, _PTR)),
@@ -99,10 +102,22 @@ class SolverError(Exception):
     """Z3 reported an error of use: a bug of ours."""
 
 
+def interrupt_all() -> None:
+    """Make every check that any other thread is waiting for answer UNKNOWN at once.
+
+    Solvers keep no list of themselves: this is asked for once in a process at most, and then all objects are gone over.
+    """
+    for thing in gc.get_objects():
+        if isinstance(thing, RawSolver | Context):
+            thing.interrupt()
+
+
 class RawSolver:
     """One context with one incremental solver for the logic ``QF_FD``.
 
-    Terms are addresses. Not thread-safe. Deterministic: the same calls give the same answers, cores and models.
+    Terms are addresses. Not thread-safe but for :meth:`interrupt`. Deterministic: the same calls give the same answers,
+    cores and models. Ctrl-C is not for Z3: it would catch it, and where a short check ends before it has noticed,
+    nobody would ever hear of it.
     """
 
     def __init__(self) -> None:
@@ -116,6 +131,7 @@ class RawSolver:
         logic = library.Z3_mk_string_symbol(self._context, b"QF_FD")
         self._solver = library.Z3_mk_solver_for_logic(self._context, logic)
         library.Z3_solver_inc_ref(self._context, self._solver)
+        self._set(b"ctrl_c", library.Z3_params_set_bool, False)
         self._bool = library.Z3_mk_bool_sort(self._context)
         library.Z3_inc_ref(self._context, self._bool)
         self._constants: list[int] = []
@@ -205,13 +221,21 @@ class RawSolver:
 
     def set_timeout(self, milliseconds: int) -> None:
         """Give up on any later check that takes longer."""
+        self._set(b"timeout", self._z3.Z3_params_set_uint, max(1, min(milliseconds, 2**32 - 2)))
+
+    def _set(self, name: bytes, put: Any, value: int | bool) -> None:
         z3 = self._z3
         params = z3.Z3_mk_params(self._context)
         z3.Z3_params_inc_ref(self._context, params)
-        symbol = z3.Z3_mk_string_symbol(self._context, b"timeout")
-        z3.Z3_params_set_uint(self._context, params, symbol, max(1, min(milliseconds, 2**32 - 2)))
+        put(self._context, params, z3.Z3_mk_string_symbol(self._context, name), value)
         z3.Z3_solver_set_params(self._context, self._solver, params)
         z3.Z3_params_dec_ref(self._context, params)
+
+    def interrupt(self) -> None:
+        """Make a check that another thread is waiting for answer UNKNOWN at once; without one nothing happens."""
+        context = getattr(self, "_context", None)
+        if context is not None:
+            self._z3.Z3_interrupt(context)
 
     def check(self, assumptions: Sequence[int]) -> Answer:
         """Whether everything asserted and ``assumptions`` (constants or negated constants) can be true together."""
