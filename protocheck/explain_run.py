@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
+from itertools import product
 from typing import assert_never
 
 from protocheck.check import DEFAULT_SCENARIO, check_scenario, check_system, scenario_names
@@ -32,8 +33,19 @@ from protocheck.findings import (
     certificate_words,
     interrupted,
 )
+from protocheck.ir.expr import TRUE
+from protocheck.ir.interp import Instance as Member
 from protocheck.ir.interp import State, begin, enabled, evaluate, mover, step, thread_of
-from protocheck.ir.system import DeadlockTarget, PropertyTarget, System, Target, ThreadKind
+from protocheck.ir.sorts import values_of
+from protocheck.ir.system import (
+    DeadlockTarget,
+    ProgressTarget,
+    PropertyTarget,
+    StepSet,
+    System,
+    Target,
+    ThreadKind,
+)
 from protocheck.ir.uninterrupted import uninterrupted, without
 from protocheck.lower import Instance, compile_system, instantiate
 from protocheck.lower.instance import show_param
@@ -42,12 +54,13 @@ from protocheck.properties.families import claims
 from protocheck.records import dataclass
 from protocheck.simulate import Session
 from protocheck.source import Span
-from protocheck.traces.essential import asks, essential
-from protocheck.traces.trace import Place, Trace, trace_of_finding
+from protocheck.traces.essential import Lack, Weight, asks, essential
+from protocheck.traces.lasso import LassoFailedError, replay_lasso
+from protocheck.traces.trace import Place, Trace, Words, trace_of_finding
 from protocheck.types.flow import flow_faults
 from protocheck.types.tree import CheckedModule, ParamDecl, ScenarioDecl
 from protocheck.types.types import BoolType, EnumType, RangeType
-from protocheck.usage import NOTHING_TO_EXPLAIN
+from protocheck.usage import NOT_OF_THIS_MODEL, NOTHING_TO_EXPLAIN
 
 SECONDS = 10.0
 """At most so long one question takes, unless somebody asks for more."""
@@ -82,7 +95,7 @@ class Answer:
     steps: int | None = None
     why: str = ""
     vacuous: bool = False  # absent, since the claim is never put to the test
-    other: str = ""  # of a deadlock that is still there: who waits in it, if these are others than in the run
+    other: str = ""  # what shows it now, if that is of another sort than the run: another deadlock, a stop for good
 
     @property
     def text(self) -> str:
@@ -90,9 +103,7 @@ class Answer:
         match self.kind:
             case Kind.THERE:
                 length = f"{self.steps:,} step{'' if self.steps == 1 else 's'}"
-                return f"still violated, {length}, but by another deadlock: {self.other}" if self.other else (
-                    f"still there, {length}"
-                )
+                return f"still violated, {length}, but {self.other}" if self.other else f"still there, {length}"
             case Kind.ABSENT:
                 return f"absent: proved ({self.why.removeprefix('proved: ')})"
             case Kind.NOT_WITHIN:
@@ -130,6 +141,7 @@ class Move:
     """A step of the run. ``needed``: it cannot be left out. ``effect``: what it is needed for, in words.
 
     ``passing``, of a needed step that asks for something: what becomes of the claim if no thread ever takes this step.
+    ``again``, of a step that a loop repeats: what becomes of it if no thread does so again and again.
     """
 
     number: int
@@ -139,11 +151,13 @@ class Move:
     needed: bool
     effect: str
     passing: Answer | None = None
+    again: Answer | None = None
 
 
 @dataclass(frozen=True)
 class Switch:
     """Thread ``thread`` could have gone on after step ``after`` and does so in step ``until``; others moved between.
+    In a loop ``until`` may be the smaller number: it is a step of the next turn.
 
     ``answer``: what becomes of the claim if no thread of this class is ever interrupted there. Several at once
     (``also`` names the others) are told where none alone is enough.
@@ -182,6 +196,8 @@ class Explanation:
     """Whether the run shows something that is to be reached, and no violation."""
     instance: str
     steps: int
+    loop: int | None
+    """So many steps lead to the loop of a run without an end, which the others are; None: the run ends."""
     settings: tuple[Setting, ...]
     sizes: tuple[Size, ...]
     moves: tuple[Move, ...]
@@ -194,7 +210,7 @@ class Explanation:
     @property
     def answers(self) -> tuple[Answer, ...]:
         """Every answer that was given."""
-        passed = [m.passing for m in self.moves if m.passing is not None]
+        passed = [a for m in self.moves for a in (m.passing, m.again) if a is not None]
         rest = [*(s.answer for s in self.settings), *(s.answer for s in self.switches), *(e.answer for e in self.edits)]
         return (*rest, *passed)
 
@@ -249,16 +265,16 @@ class _Question:
         target = prop.target if prop is not None else None
         moves: tuple[Move, ...] = tuple(self._told(k, True, "") for k in range(1, len(self.trace.steps) + 1))
         switches: tuple[Switch, ...] = ()
-        if self.trace.ending.loop is None:
-            session.follow(self.trace)
-            run = session.evidence().run
-            if isinstance(target, Target | DeadlockTarget):
-                moves = self._moves(target, run)
-            else:
-                self.notes.append("the steps were not weighed: the end of this run is no state")
-            switches = self._switches(run, {m.number for m in moves if m.needed})
+        session.follow(self.trace)
+        run = session.evidence().run
+        loop = self.trace.ending.loop
+        if loop is not None and isinstance(target, ProgressTarget):
+            run = _endless(self.system, target, replace(run, end=None, loop=loop.begin - 1))
+        if isinstance(target, Target | DeadlockTarget | ProgressTarget):
+            moves = self._moves(target, run)
         else:
-            self.notes.append("steps and switches were not weighed: the run has no end")
+            self.notes.append("the steps were not weighed: the end of this run is no state")
+        switches = self._switches(run, {m.number for m in moves if m.needed})
         settings = (*self._parameters(), *self._variants())
         return Explanation(
             self.module.file.path,
@@ -269,6 +285,7 @@ class _Question:
             wanted,
             self.instance.text,
             len(self.trace.steps),
+            run.loop,
             settings,
             self._sizes(settings),
             moves,
@@ -300,13 +317,19 @@ class _Question:
 
     def _compared(self, finding: Finding, system: System | None) -> Answer:
         """The answer; a deadlock of others than those of the run is told as one."""
-        answer, own = _answer(finding.outcome), self.trace.ending.deadlock
-        told = trace_of_finding(system, finding) if answer.kind is Kind.THERE and own is not None else None
-        now = told.ending.deadlock if told is not None else None
-        if own is None or now is None or _waiting(own) == _waiting(now):
+        answer, own = _answer(finding.outcome), self.trace.ending
+        if answer.kind is not Kind.THERE or (own.deadlock is None and own.loop is None):
+            return answer
+        told = trace_of_finding(system, finding)
+        if told is None:
+            return answer
+        if own.loop is not None and told.ending.loop is not None and own.loop.moves and not told.ending.loop.moves:
+            return replace(answer, other="then nothing moves any more")
+        now = told.ending.deadlock
+        if own.deadlock is None or now is None or _waiting(own.deadlock) == _waiting(now):
             return answer
         words = [f"{b.thread} waits for {b.waits}" for b in now.blocked if not b.idle]
-        return replace(answer, other=", ".join(words))
+        return replace(answer, other=f"by another deadlock: {', '.join(words)}")
 
     def _unclaimed(self) -> Answer:
         if self.prop in ("deadlock", "lock_order"):
@@ -379,22 +402,25 @@ class _Question:
     # ----------------------------------------------------------------------------------------------------------------
     # Steps and switches
 
-    def _told(self, number: int, needed: bool, effect: str, passing: Answer | None = None) -> Move:
+    def _told(
+        self, number: int, needed: bool, effect: str, passing: Answer | None = None, again: Answer | None = None
+    ) -> Move:
         told = self.trace.steps[number - 1]
         if needed and not effect:
             locks = (f"{a.act.value} {a.lock}{f' ({a.mode})' if a.mode else ''}" for a in told.locks)
             effect = ", ".join(locks) or "leads there"
         place = told.places[0] if told.places else None
-        return Move(number, told.thread, told.text, place, needed, effect, passing)
+        return Move(number, told.thread, told.text, place, needed, effect, passing, again)
 
-    def _moves(self, target: PropertyTarget, run: Run) -> tuple[Move, ...]:
+    def _moves(self, target: PropertyTarget | ProgressTarget, run: Run) -> tuple[Move, ...]:
         """The steps of ``run``, each with what it is needed for."""
-        found = essential(self.system, target, Run(run.init, run.moves, run.end))
+        found = essential(self.system, target, run)
         if found is None:
             self.notes.append("the steps were not weighed: they are too many")
             return tuple(self._told(k, True, "") for k in range(1, len(run.moves) + 1))
         told = []
         asked: dict[int, Answer] = {}
+        repeated: dict[int, Answer | None] = {}
         for number, move in enumerate(run.moves, start=1):
             weight = found.weights.get(number)
             if number not in found.kept:
@@ -406,17 +432,58 @@ class _Question:
             elif weight is not None and weight.stuck is not None:
                 effect = f"what it changes is needed by step {weight.stuck}"
             elif weight is not None:
-                effect = "what it changes is needed for the end"
+                effect = self._needed_for(weight)
+            elif number in found.owed:
+                effect = f"else the loop is not fair to {self._name(found.owed[number])}"
+            again = None
+            if isinstance(target, ProgressTarget) and run.loop is not None and number > run.loop:
+                if move.which not in repeated:
+                    repeated[move.which] = self._again(target, move.which, number)
+                again = repeated[move.which]
             passing = None
-            if asks(self.system, move.which):
+            if (again is None or again.kind is not Kind.ABSENT) and asks(self.system, move.which):
                 if move.which not in asked:
                     same = [move.which]
                     asked[move.which] = self._ask_system(without(self.system, same), f"without step {number}")
                 passing = asked[move.which]
                 if passing.kind is Kind.ABSENT and passing.vacuous:
                     passing = None  # that nobody comes to the end any more is no answer
-            told.append(self._told(number, True, effect, passing))
+            told.append(self._told(number, True, effect, passing, again))
         return tuple(told)
+
+    def _needed_for(self, weight: Weight) -> str:
+        """What the change that a step makes is needed for, if all steps can be taken without it."""
+        match weight.lack:
+            case Lack.END:
+                return "what it changes is needed for the end"
+            case Lack.OPEN:
+                return "without what it changes the loop does not close"
+            case Lack.UNFAIR:
+                assert weight.unfair_to is not None
+                return f"without what it changes the loop is not fair to {self._name(weight.unfair_to)}"
+            case Lack.COMES:
+                return "what it changes keeps off what should come"
+            case Lack.NOT_DUE:
+                return "without what it changes nothing is due"
+            case _:
+                assert_never(weight.lack)
+
+    def _name(self, who: Member) -> str:
+        return Words(self.system).instance(who)
+
+    def _again(self, target: ProgressTarget, which: int, number: int) -> Answer | None:
+        """What becomes of the claim if transition ``which`` is not taken again and again; None: cannot be asked.
+
+        Such a run violates the claim with these steps among those that end what is due, if what is due once remains so
+        until it comes: always, while a proc is not left, while nothing gets done. That of a `leads_to` need not.
+        """
+        every = any(p.name == self.prop and p.finishes for p in self.module.properties)
+        if target.pending != TRUE and not every and self.prop not in ("livelock", "starvation"):
+            return None
+        reaching = StepSet((*target.reaching.members, (which, TRUE)))
+        asked = replace(target, reaching=reaching)
+        properties = tuple(replace(p, target=asked) if p.name == self.prop else p for p in self.system.properties)
+        return self._ask_system(replace(self.system, properties=properties), f"without step {number} again and again")
 
     def _switches(self, run: Run, needed: set[int]) -> tuple[Switch, ...]:
         """Where a thread was interrupted that could have gone on, in the steps that are needed."""
@@ -425,16 +492,21 @@ class _Question:
             after = step(self.system, states[-1], move).state
             if after is not None:
                 states.append(after)
-        movers = [mover(self.system, m) for m in run.moves]
+        moves = run.moves
+        if run.loop is not None:  # what comes after a step of the loop may be in its next turn
+            needed = needed | {k + len(moves) - run.loop for k in needed if k > run.loop}
+            moves += moves[run.loop :]
+            states += states[run.loop + 1 :]
+        movers = [mover(self.system, m) for m in moves]
         there: list[tuple[int, int, str, int]] = []  # after, until, class, location
-        for number in sorted(needed):
+        for number in sorted(k for k in needed if k <= len(run.moves)):
             who = movers[number - 1]
             later = [k for k in sorted(needed) if k > number and movers[k - 1] == who]
             if not later or later[0] == number + 1:
                 continue
             if not any(number < k < later[0] for k in needed):
                 continue
-            place = self.system.transitions[run.moves[number - 1].which].target
+            place = self.system.transitions[moves[number - 1].which].target
             thread = thread_of(self.system, who.thread)
             env = {p.name: v for p, v in zip(thread.params, who.values, strict=True)}
             rests = thread.kind in (ThreadKind.ENVIRONMENT, ThreadKind.ADVERSARY) and evaluate(
@@ -442,7 +514,8 @@ class _Question:
             )
             can = any(mover(self.system, m) == who for m in enabled(self.system, states[number]))
             if can and not rests:
-                there.append((number, later[0], who.thread, place))
+                until = later[0] if later[0] <= len(run.moves) else later[0] - len(run.moves) + (run.loop or 0)
+                there.append((number, until, who.thread, place))
         switches = []
         known: dict[tuple[str, int], Answer] = {}
         for at, until, name, place in there:
@@ -527,6 +600,20 @@ def _answer(outcome: Outcome) -> Answer:
             return Answer(Kind.BROKEN, why=detail)
         case _:
             assert_never(outcome)
+
+
+def _endless(system: System, target: ProgressTarget, run: Run) -> Run:
+    """``run``, whose loop is known, with values of the rigid parameters for which it violates ``target``."""
+    for rigid in product(*(values_of(p.sort) for p in target.params)):
+        found = replace(run, rigid=rigid)
+        try:
+            replay_lasso(system, target, found)
+        except LassoFailedError as fault:
+            wrong = str(fault)
+        else:
+            return found
+    words = f"the stored run does not violate the claim any more: {wrong}"
+    raise ModelError([Diagnostic(NOT_OF_THIS_MODEL, words, ())])
 
 
 def _waiting(deadlock: DeadlockExplanation) -> _Waiting:

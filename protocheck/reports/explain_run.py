@@ -74,6 +74,11 @@ def _sections(found: Explanation) -> Iterator[tuple[str, list[_Item]]]:
         for passing, moves in _gates(gates):
             items.append((f"if nobody ever took {_listed(moves)}", passing))
         yield "conditions on the way", items
+    again = [(m, m.again) for m in found.moves if m.again is not None]
+    if again:
+        yield "steps that are repeated", [
+            (f"if nobody took {_listed(moves)} again and again", answer) for answer, moves in _gates(again)
+        ]
     if found.edits:
         yield "changes of one statement", [(_edit(e), e.answer) for e in found.edits]
 
@@ -108,6 +113,9 @@ def _short(found: Explanation) -> Iterator[str]:
         passed = [_listed(moves) for _, moves in _gates(gates)]
         there = "at one of them" if len(passed) > 1 else "there"
         yield f"no such run without {', '.join(passed)}: a stronger condition {there} could stop it"
+    again = [(m, m.again) for m in found.moves if m.again is not None and m.again.kind is Kind.ABSENT]
+    if again:
+        yield f"no such run without {', '.join(_listed(moves) for _, moves in _gates(again))}, again and again"
     repairs = [e for e in found.edits if e.answer.kind is Kind.ABSENT and not e.loses]
     for e in repairs:
         yield f"{_edit(e)}, it would be impossible, and nothing else would be lost"
@@ -134,11 +142,13 @@ def _listed(moves: Sequence[Move]) -> str:
 
 def _switch(s: Switch) -> str:
     if s.also:
-        pairs = ", ".join(f"{a} and {u}" for a, u in ((s.after, s.until), *s.also))
+        both = ((s.after, s.until), *s.also)
+        pairs = ", ".join(f"{a} and {u}{' of the next turn' if u <= a else ''}" for a, u in both)
         return f"if no thread were interrupted between steps {pairs}"
     lines = sorted(set(s.lines))
     where = f" (lines {lines[0]}-{lines[-1]})" if len(lines) > 1 else f" (line {lines[0]})" if lines else ""
-    return f"if nobody interrupted {s.thread} between steps {s.after} and {s.until}{where}"
+    turn = " of the next turn" if s.until <= s.after else ""
+    return f"if nobody interrupted {s.thread} between steps {s.after} and {s.until}{turn}{where}"
 
 
 def _edit(e: Edit) -> str:
@@ -172,7 +182,12 @@ def _steps(found: Explanation) -> Iterator[str]:
 def _head(found: Explanation) -> str:
     at = f" at {found.instance}" if found.instance else ""
     shows = "found" if found.wanted else "violated"
-    return f"{found.file}, scenario {found.scenario}: {found.prop} {shows} in {plural(found.steps, 'step')}{at}"
+    how = f"in {plural(found.steps, 'step')}"
+    if found.loop is not None:
+        length = found.steps - found.loop
+        how = f"by a loop of {plural(length, 'step')}" if length else "by standing still for ever"
+        how += f" after {plural(found.loop, 'step')}" if found.loop or length else ""
+    return f"{found.file}, scenario {found.scenario}: {found.prop} {shows} {how}{at}"
 
 
 def _foot(found: Explanation) -> str:
@@ -209,6 +224,7 @@ def render_json(found: Explanation) -> str:
             "claim": found.claim,
             "instance": found.instance,
             "length": found.steps,
+            "loop": found.loop,
             "settings": [{"name": s.name, "change": s.what, **_answer(s.answer)} for s in found.settings],
             "sizes": [{"name": s.name, "value": s.value, "smallest": s.smallest} for s in found.sizes],
             "steps": [
@@ -220,6 +236,7 @@ def render_json(found: Explanation) -> str:
                     "needed": m.needed,
                     "effect": m.effect,
                     "without": None if m.passing is None else _answer(m.passing),
+                    "again": None if m.again is None else _answer(m.again),
                 }
                 for m in found.moves
             ],

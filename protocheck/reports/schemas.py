@@ -173,6 +173,7 @@ SCHEMAS: dict[str, _Schema] = {
         claim=_TEXT,
         instance=_TEXT,
         length=_COUNT,
+        loop=_or_null(_COUNT),
         settings=_list(_object(name=_TEXT, change=_TEXT, **_ANSWER)),
         sizes=_list(_object(name=_TEXT, value={"type": "integer"}, smallest={"type": "integer"})),
         steps=_list(
@@ -184,6 +185,7 @@ SCHEMAS: dict[str, _Schema] = {
                 needed=_FLAG,
                 effect=_TEXT,
                 without=_or_null(_object(**_ANSWER)),
+                again=_or_null(_object(**_ANSWER)),
             )
         ),
         switches=_list(

@@ -2,17 +2,21 @@
 
 The run is walked again and again by the interpreter, each time without one more thing; nothing is searched. What is
 left cannot lose any single thing more (A. Zeller and R. Hildebrandt, "Simplifying and isolating failure-inducing
-input", 2002, call such a remainder 1-minimal).
+input", 2002, call such a remainder 1-minimal). Of a run without an end, stem and loop are shortened together: what is
+left is still a fair run that stays away from what should come, judged as :mod:`protocheck.traces.lasso` judges it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import field, replace
+from enum import Enum
 
 from protocheck.engines.verdict import Run
 from protocheck.ir.expr import VarKind, reads
 from protocheck.ir.interp import (
     IllFormedError,
+    Instance,
     NotEnabledError,
     State,
     begin,
@@ -22,22 +26,36 @@ from protocheck.ir.interp import (
     thread_of,
     witnesses,
 )
-from protocheck.ir.system import Choice, DeadlockTarget, PropertyTarget, System, Transition
+from protocheck.ir.system import Choice, DeadlockTarget, ProgressTarget, PropertyTarget, System, Transition
 from protocheck.records import dataclass
 from protocheck.traces.causes import parts
+from protocheck.traces.lasso import Able, LassoFailedError, ReachedError, UnfairError, stays_away
 
 MOST_STEPS = 200
 """A run of more steps is not weighed."""
+
+
+class Lack(Enum):
+    """Why what is left of a run is not what it was, though all its steps can be taken."""
+
+    END = "it ends otherwise"
+    OPEN = "its loop does not lead back"
+    UNFAIR = "it is not fair"
+    COMES = "what should not come comes"
+    NOT_DUE = "nothing is due"
 
 
 @dataclass(frozen=True)
 class Weight:
     """What becomes of the run if a step does not change what it changes.
 
-    ``stuck`` is the step that cannot be taken then; None: all can be, and the run does not end as it did.
+    ``stuck`` is the step that cannot be taken then; None: all can be, and ``lack`` says what is wrong with the run.
+    ``unfair_to`` is who does not get what it is owed.
     """
 
     stuck: int | None
+    lack: Lack = Lack.END
+    unfair_to: Instance | None = None
 
 
 @dataclass(frozen=True)
@@ -45,19 +63,21 @@ class Essential:
     """What a run needs. Steps have their numbers in the run, from 1.
 
     ``kept`` are steps of which no more can be left out, ``idle`` those among them that change shared state and
-    need not, all at once; ``weights`` says of each other one that changes something what it is needed for.
+    need not, all at once; ``weights`` says of each other one that changes something what it is needed for. ``owed`` are
+    steps of a loop that could be left out but for what fairness owes somebody: whom.
     """
 
     kept: tuple[int, ...]
     idle: tuple[int, ...]
     weights: dict[int, Weight]
+    owed: dict[int, Instance] = field(default_factory=dict)
 
 
-def essential(system: System, target: PropertyTarget, run: Run) -> Essential | None:
-    """What ``run``, which ends in ``target``, needs; None if it is too long to weigh."""
+def essential(system: System, target: PropertyTarget | ProgressTarget, run: Run) -> Essential | None:
+    """What ``run``, which ends in ``target`` or never ends and violates it, needs; None if it is too long to weigh."""
     if len(run.moves) > MOST_STEPS:
         return None
-    weigh = _Scale(system, target, run)
+    weigh = _Endless(system, target, run) if isinstance(target, ProgressTarget) else _Scale(system, target, run)
     kept = weigh.shortened()
     idle: list[int] = []
     for number in reversed(weigh.acting(kept, ())):
@@ -68,8 +88,8 @@ def essential(system: System, target: PropertyTarget, run: Run) -> Essential | N
     for number in weigh.acting(kept, idle):
         trouble = weigh.trouble(kept, (*idle, number))
         if trouble is not None:
-            weights[number] = Weight(trouble if trouble <= len(run.moves) else None)
-    return Essential(tuple(kept), tuple(sorted(shared)), weights)
+            weights[number] = weigh.weight(trouble)
+    return Essential(tuple(kept), tuple(sorted(shared)), weights, weigh.owed(kept))
 
 
 def asks(system: System, which: int) -> bool:
@@ -82,7 +102,7 @@ def asks(system: System, which: int) -> bool:
 
 
 class _Scale:
-    def __init__(self, system: System, target: PropertyTarget, run: Run) -> None:
+    def __init__(self, system: System, target: PropertyTarget | ProgressTarget, run: Run) -> None:
         self.system, self.target, self.run = system, target, run
         self.movers = [mover(system, m) for m in run.moves]
         self.start = begin(system, run.init)
@@ -110,7 +130,16 @@ class _Scale:
         last = self.run.moves[kept[-1] - 1] if kept else None
         return None if self._ends(before, last, state) else len(self.run.moves) + 1
 
+    def weight(self, trouble: int) -> Weight:
+        """The ``trouble`` of the last question in words."""
+        return Weight(trouble if trouble <= len(self.run.moves) else None)
+
+    def owed(self, kept: Sequence[int]) -> dict[int, Instance]:
+        """A run that ends owes nobody anything."""
+        return {}
+
     def _ends(self, before: State, last: Choice | None, state: State | None) -> bool:
+        assert not isinstance(self.target, ProgressTarget)
         if isinstance(self.target, DeadlockTarget):
             return state is not None and bool(deadlock(self.system, state))
         if state is not None:
@@ -172,3 +201,62 @@ class _Scale:
 
     def _transition(self, number: int) -> Transition:
         return self.system.transitions[self.run.moves[number - 1].which]
+
+
+class _Endless(_Scale):
+    """Of a run without an end: ``run.loop`` steps lead to its loop."""
+
+    def __init__(self, system: System, target: ProgressTarget, run: Run) -> None:
+        super().__init__(system, target, run)
+        self.known: Able = {}
+        self.lack: Lack = Lack.OPEN
+        self.unfair_to: Instance | None = None
+
+    def trouble(self, kept: Sequence[int], idle: Sequence[int]) -> int | None:
+        """As for a run with an end; one more than there are steps if what is left does not violate the claim."""
+        assert self.run.loop is not None
+        assert isinstance(self.target, ProgressTarget)
+        states = [self.start]
+        for number in kept:
+            try:
+                state = step(self.system, states[-1], self.run.moves[number - 1]).state
+            except (NotEnabledError, IllFormedError):
+                return number
+            if state is None:
+                return number
+            states.append(self._unchanged(states[-1], state) if number in idle else state)
+        loop = sum(number <= self.run.loop for number in kept)
+        self.lack, self.unfair_to = Lack.OPEN, None
+        if states[loop] == states[-1]:
+            moves = tuple(self.run.moves[number - 1] for number in kept)
+            try:
+                stays_away(self.system, self.target, replace(self.run, moves=moves, loop=loop), states, self.known)
+            except UnfairError as fault:
+                self.lack, self.unfair_to = Lack.UNFAIR, fault.who
+            except ReachedError:
+                self.lack = Lack.COMES
+            except LassoFailedError:
+                self.lack = Lack.NOT_DUE
+            else:
+                return None
+        return len(self.run.moves) + 1
+
+    def weight(self, trouble: int) -> Weight:
+        """With what was wrong when ``trouble`` was found."""
+        if trouble <= len(self.run.moves):
+            return Weight(trouble)
+        return Weight(None, self.lack, self.unfair_to)
+
+    def owed(self, kept: Sequence[int]) -> dict[int, Instance]:
+        """For steps of the loop that only fairness keeps there: to whom it would not be fair without them."""
+        found: dict[int, Instance] = {}
+        assert self.run.loop is not None
+        for gone in sorted(self._removable(kept), key=len):
+            if gone[0] <= self.run.loop or all(number in found for number in gone):
+                continue
+            left = [number for number in kept if number not in gone]
+            trouble = self.trouble(left, ())
+            if trouble is not None and trouble > len(self.run.moves) and self.unfair_to is not None:
+                for number in gone:
+                    found.setdefault(number, self.unfair_to)
+        return found

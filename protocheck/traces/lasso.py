@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from protocheck.engines.verdict import Choice, Run
 from protocheck.ir.interp import (
@@ -30,9 +30,24 @@ from protocheck.ir.system import FairKind, Fairness, LiveTarget, ProgressTarget,
 
 LOOKED_AT = 2_000  # states after a run from which there is said to be no way back
 
+Able: TypeAlias = "dict[State, frozenset[tuple[int, Instance]]]"
+"""For a state, who can take which transitions in it."""
+
 
 class LassoFailedError(Exception):
     """The infinite run is not one of the system, not fair, or reaches after all. The message says where and why."""
+
+
+class UnfairError(LassoFailedError):
+    """The loop denies somebody what it owes: ``who`` is never served as ``fair`` says."""
+
+    def __init__(self, fair: Fairness, who: Instance) -> None:
+        super().__init__(f"the loop is not fair to {who.thread}{list(who.values)}: {fair.name}")
+        self.fair, self.who = fair, who
+
+
+class ReachedError(LassoFailedError):
+    """What should never come comes in the loop."""
 
 
 @dataclass(frozen=True)
@@ -101,25 +116,37 @@ def _check_progress(system: System, target: ProgressTarget, run: Run, states: Se
         again, _ = _step(system, again, move, f"step {number}, taken again,")
         if again != states[number]:
             raise LassoFailedError(f"step {number} leads elsewhere when it is taken again")
+    return stays_away(system, target, run, states)
+
+
+def stays_away(
+    system: System, target: ProgressTarget, run: Run, states: Sequence[State], known: Able | None = None
+) -> int:
+    """The number of the state from which on ``run``, whose loop closes, is pending and never reaches.
+
+    :class:`LassoFailedError` if there is none, or if the loop is not fair. ``known``, begun as an empty dictionary, keeps
+    what is possible in a state from one question about the system to the next.
+    """
+    assert run.loop is not None
     env = rigid_env(target, run)
     if not evaluate(target.where, states[0], env):
         raise LassoFailedError("the rigid parameters have values that the property does not speak of")
     free = len(run.moves)  # from this state on, nothing reaches
     if evaluate(target.reached, states[-1], env):
-        raise LassoFailedError("the loop reaches what it should not")
+        raise ReachedError("the loop reaches what it should not")
     while free and not _reaches(system, target, run, states, free - 1, env):
         free -= 1
     if free > run.loop:
-        raise LassoFailedError(f"step {free} is in the loop and reaches what it should not")
+        raise ReachedError(f"step {free} is in the loop and reaches what it should not")
     since = next((n for n in range(free, len(states)) if evaluate(target.pending, states[n], env)), None)
     if since is None:
         raise LassoFailedError("nothing is pending in the run after the last time that it reaches")
     for number, steps in enumerate(target.recurs):
         if not any(_in(system, steps, run.moves[n], states[n], env) for n in range(run.loop, len(run.moves))):
             raise LassoFailedError(f"no step of the loop is of those that recur (set {number})")
-    for fair, who, why in standing(system, run, states):
+    for fair, who, why in standing(system, run, states, known):
         if why is None:
-            raise LassoFailedError(f"the loop is not fair to {who.thread}{list(who.values)}: {fair.name}")
+            raise UnfairError(fair, who)
     return since
 
 
@@ -147,7 +174,7 @@ def _in(system: System, steps: StepSet, move: Choice, state: State, env: Env) ->
 
 
 def standing(
-    system: System, run: Run, states: Sequence[State]
+    system: System, run: Run, states: Sequence[State], known: Able | None = None
 ) -> list[tuple[Fairness, Instance, str | None]]:
     """For every fairness and every instance it speaks of: how the loop of ``run`` satisfies it, or None if not.
 
@@ -158,7 +185,11 @@ def standing(
     assert run.loop is not None
     moves = run.moves[run.loop :]
     around = states[run.loop : len(run.moves)] or states[-1:]
-    able = [{(m.which, mover(system, m)) for m in enabled(system, s)} for s in around]
+    known = {} if known is None else known
+    for s in around:
+        if s not in known:
+            known[s] = frozenset((m.which, mover(system, m)) for m in enabled(system, s))
+    able = [known[s] for s in around]
     taken = {(m.which, mover(system, m)) for m in moves}
     answer: list[tuple[Fairness, Instance, str | None]] = []
     for fair in system.fairness:

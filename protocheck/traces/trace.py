@@ -159,6 +159,11 @@ class Loop:
     why: str
 
     @property
+    def moves(self) -> bool:
+        """Whether steps are taken in it at all."""
+        return self.begin <= self.end
+
+    @property
     def opening(self) -> str:
         """What stands before the first step of the loop."""
         if self.begin > self.end:
