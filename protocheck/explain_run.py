@@ -37,15 +37,7 @@ from protocheck.ir.expr import TRUE
 from protocheck.ir.interp import Instance as Member
 from protocheck.ir.interp import State, begin, enabled, evaluate, mover, step, thread_of
 from protocheck.ir.sorts import values_of
-from protocheck.ir.system import (
-    DeadlockTarget,
-    ProgressTarget,
-    PropertyTarget,
-    StepSet,
-    System,
-    Target,
-    ThreadKind,
-)
+from protocheck.ir.system import AnyTarget, DeadlockTarget, ProgressTarget, StepSet, System, ThreadKind
 from protocheck.ir.uninterrupted import uninterrupted, without
 from protocheck.lower import Instance, compile_system, instantiate
 from protocheck.lower.instance import show_param
@@ -262,7 +254,7 @@ class _Question:
             raise ModelError([Diagnostic(NOTHING_TO_EXPLAIN, words, (), f"it has {', '.join([*known, *runs])}")])
         wanted = self.prop in runs or (prop is not None and prop.kind == "reachable")
         session = Session(self.system)
-        target = prop.target if prop is not None else None
+        target: AnyTarget | None = prop.target if prop is not None else None
         moves: tuple[Move, ...] = tuple(self._told(k, True, "") for k in range(1, len(self.trace.steps) + 1))
         switches: tuple[Switch, ...] = ()
         session.follow(self.trace)
@@ -270,10 +262,12 @@ class _Question:
         loop = self.trace.ending.loop
         if loop is not None and isinstance(target, ProgressTarget):
             run = _endless(self.system, target, replace(run, end=None, loop=loop.begin - 1))
-        if isinstance(target, Target | DeadlockTarget | ProgressTarget):
+        if self.prop == "lock_order":
+            target = self._of_locks()
+        if target is not None:
             moves = self._moves(target, run)
         else:
-            self.notes.append("the steps were not weighed: the end of this run is no state")
+            self.notes.append("the steps were not weighed: the run shows the order of steps, and no state")
         switches = self._switches(run, {m.number for m in moves if m.needed})
         settings = (*self._parameters(), *self._variants())
         return Explanation(
@@ -412,11 +406,20 @@ class _Question:
         place = told.places[0] if told.places else None
         return Move(number, told.thread, told.text, place, needed, effect, passing, again)
 
-    def _moves(self, target: PropertyTarget | ProgressTarget, run: Run) -> tuple[Move, ...]:
+    def _of_locks(self) -> AnyTarget | None:
+        """What the run about the order of locks ends in: a deadlock, or somebody who wants one and holds the other."""
+        if self.trace.ending.deadlock is not None:
+            return DeadlockTarget()
+        self.progress("which order of locks it is")
+        findings = check_system(self.system, (self.prop,), timeout=self.timeout, progress=self.progress)
+        found = next((f.evidence for f in findings if f.name == self.prop and f.evidence is not None), None)
+        return found.target if found is not None else None
+
+    def _moves(self, target: AnyTarget, run: Run) -> tuple[Move, ...]:
         """The steps of ``run``, each with what it is needed for."""
         found = essential(self.system, target, run)
         if found is None:
-            self.notes.append("the steps were not weighed: they are too many")
+            self.notes.append("the steps were not weighed: they, or the states behind them, are too many")
             return tuple(self._told(k, True, "") for k in range(1, len(run.moves) + 1))
         told = []
         asked: dict[int, Answer] = {}

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from protocheck import cli
 from protocheck.check import check_file, check_scenario
+from protocheck.diagnostics import ModelError
 from protocheck.engines.verdict import Run
 from protocheck.explain_run import Explanation, Kind, explain_run
 from protocheck.findings import word
 from protocheck.ir.interp import enabled
-from protocheck.ir.system import System
+from protocheck.ir.system import ProgressTarget, System
 from protocheck.ir.uninterrupted import uninterrupted, without
 from protocheck.lower import compile_system, instantiate
 from protocheck.simulate import Session
 from protocheck.source import SourceFile
 from protocheck.syntax.parse import parse
 from protocheck.traces.essential import essential
+from protocheck.traces.lasso import replay_lasso
 from protocheck.traces.trace import trace_of_finding
 from protocheck.types.check import check, library_loader
 from protocheck.types.tree import CheckedModule
@@ -202,7 +205,9 @@ def test_another_deadlock_is_told_apart() -> None:
     """Where the deadlock of the run is excluded and another remains, that is said with those who wait in it."""
     found = explained(DESKS, "deadlock")
     passing = {m.number: m.passing for m in found.moves if m.passing is not None}
-    assert {a.other for a in passing.values()} == {"bank.audit waits for front, bank.store waits for vault"}
+    assert {a.other for a in passing.values()} == {
+        "by another deadlock: bank.audit waits for front, bank.store waits for vault"
+    }
     assert all(m.needed for m in found.moves)
 
 
@@ -250,12 +255,178 @@ scenario now { expect served violated; }
 """
 
 
-def test_a_run_without_an_end_has_its_settings_explained_only() -> None:
-    """Variants are tried for a lasso; that steps are not weighed is said."""
+def test_the_steps_of_a_run_without_an_end_are_weighed() -> None:
+    """All three are needed, each for its reason; without the first nobody moves any more, which is another run."""
     found = explained(LASSO, "served")
     assert [(s.what, s.answer.kind) for s in found.settings] == [("with calm", Kind.ABSENT)]
-    assert found.switches == ()
-    assert found.notes == ("steps and switches were not weighed: the run has no end",)
+    assert (found.steps, found.loop, found.notes) == (3, 0, ())
+    assert [(m.needed, m.effect, m.again) for m in found.moves] == [
+        (True, "without what it changes the loop is not fair to k.p[0]", None),
+        (True, "without what it changes the loop does not close", None),
+        (True, "else the loop is not fair to k.p[0]", None),
+    ]
+    passing = [m.passing for m in found.moves]
+    assert [p is None for p in passing] == [False, True, True]
+    assert passing[0] is not None
+    assert passing[0].text == "still violated, 0 steps, but then nothing moves any more"
+
+
+TWO_WAYS = """\
+protocol two_ways
+param polite : bool = false;
+hypervisor k {
+    state a : 0..1 = 0;
+    state way : 0..2 = 0;
+    state other : 0..1 = 0;
+    thread t {
+        loop {
+            if a == 1 { break; }
+            either { way = 1; } or { way = 2; }
+            if polite { a = 1; }
+        }
+    }
+    server clock { loop { other = 1 - other; } }
+}
+reachable r: k.way == 2 && k.other == 1;
+progress comes: finished(k.t);
+scenario now { expect comes violated; }
+"""
+
+
+def test_what_every_endless_run_does_again_and_again_is_told() -> None:
+    """Looking and going round; of two ways either will do. What only fairness asks for is told apart."""
+    found = explained(TWO_WAYS, "comes")
+    assert [(s.what, s.answer.kind) for s in found.settings] == [("with polite = true instead of false", Kind.ABSENT)]
+    assert found.loop == 1
+    told = {(m.thread, m.text): m.again.kind for m in found.moves if m.again is not None}
+    assert {text: kind for (thread, text), kind in told.items() if thread == "k.t"} == {
+        "way = 1": Kind.THERE, "next turn": Kind.ABSENT,
+    }
+    owed = {m.effect for m in found.moves if m.text == "next turn"}
+    assert owed == {"else the loop is not fair to k.t", "else the loop is not fair to k.clock"}
+
+
+def doubled(module: CheckedModule, prop: str) -> tuple[System, ProgressTarget, Run]:
+    """The run behind ``prop``, with its loop once more in front of it and twice in it."""
+    report = check_scenario(module, "now", properties=(prop,))
+    (finding,) = (f for f in report.findings if f.name == prop)
+    assert finding.evidence is not None
+    run, target = finding.evidence.run, finding.evidence.target
+    assert isinstance(target, ProgressTarget)
+    assert report.system is not None
+    assert run.loop is not None
+    turn = run.moves[run.loop :]
+    return report.system, target, replace(run, moves=run.moves + 2 * turn, loop=len(run.moves))
+
+
+@pytest.mark.parametrize(("text", "prop"), [(LASSO, "served"), (TWO_WAYS, "comes"), (LASSO, "starvation")])
+def test_rounds_of_a_loop_that_are_too_many_can_be_left_out(text: str, prop: str) -> None:
+    """What is left is as long as the shortest run, has a loop, and violates the claim; it cannot lose another step."""
+    system, target, run = doubled(load(text), prop)
+    replay_lasso(system, target, run)
+    found = essential(system, target, run)
+    assert found is not None
+    assert run.loop is not None
+    turn = (len(run.moves) - run.loop) // 2
+    assert len(found.kept) == run.loop
+    left = replace(
+        run, moves=tuple(run.moves[k - 1] for k in found.kept), loop=sum(k <= run.loop for k in found.kept)
+    )
+    replay_lasso(system, target, left)
+    assert len(left.moves) - (left.loop or 0) == turn
+    again = essential(system, target, left)
+    assert again is not None
+    assert again.kept == tuple(range(1, len(left.moves) + 1))
+
+
+LOOKS_TWICE = """\
+protocol looks_twice
+hypervisor k {
+    state x : bool = false;
+    thread t {
+        loop {
+            let seen = x;
+            if x == seen { break; }
+        }
+    }
+    server flip { loop { x = true;  x = false; } }
+}
+progress steady: finished(k.t);
+scenario now { expect steady violated; }
+"""
+
+
+def test_a_loop_that_needs_an_interruption_says_where() -> None:
+    """Whoever looks twice and sees another value each time is interrupted between the two looks, and only there."""
+    found = explained(LOOKS_TWICE, "steady")
+    assert found.loop is not None
+    kinds = {(s.thread, s.lines): s.answer.kind for s in found.switches}
+    assert kinds.pop(("k.t", (6, 7))) is Kind.ABSENT
+    assert kinds
+    assert set(kinds.values()) == {Kind.THERE}
+    assert any(s.until <= s.after for s in found.switches)
+    looks = [m.again for m in found.moves if m.thread == "k.t"]
+    assert [a.kind for a in looks if a is not None] == [Kind.ABSENT] * len(looks)
+    owed = [m.effect for m in found.moves if m.thread == "k.flip"]
+    assert "what it changes is needed by" in " ".join(owed)
+
+
+LOST = """\
+protocol lost
+hypervisor k {
+    state fuse : bool = true;
+    state noise : 0..1 = 0;
+    state lit : bool = false;
+    thread blow { noise = 1;  fuse = false; }
+    server light { loop { await fuse idle;  lit = !lit; } }
+}
+recoverable lit: k.lit;
+scenario now { expect lit violated; }
+"""
+
+
+def test_a_run_to_where_there_is_no_way_back_is_weighed() -> None:
+    """The fuse is needed for the end, the noise before it is not."""
+    found = explained(LOST, "lit")
+    effects = {m.text: m.effect for m in found.moves}
+    assert effects["fuse = false"] == "what it changes is needed for the end"
+    assert "noise = 1" not in effects or effects["noise = 1"] == "what it changes does not matter"
+    assert found.notes == ()
+
+
+AGAINST = """\
+protocol against
+order k.a -> k.b;
+hypervisor k {
+    lock a : mutex;
+    lock b : mutex;
+    state n : 0..3 = 0;
+    thread one { n = 1;  n = 2;  with b { with a { n = 3; } } }
+}
+reachable r: k.n == 3;
+scenario now { expect lock_order violated; }
+"""
+
+
+def test_a_run_against_an_order_of_locks_is_weighed() -> None:
+    """It ends where the second lock is wanted; what was counted before does not matter."""
+    found = explained(AGAINST, "lock_order")
+    assert found.notes == ()
+    assert found.moves[-1].effect.startswith("takes k.b") or found.moves[-1].effect.startswith("takes b")
+    assert [m.effect for m in found.moves if m.text.startswith("n = ")] == ["what it changes does not matter"] * 2
+
+
+def test_a_loop_that_is_none_any_more_is_refused() -> None:
+    """The same steps, of a model that claims something else, do not violate the claim."""
+    module = load(LASSO)
+    report = check_scenario(module, "now", properties=("served",))
+    (finding,) = (f for f in report.findings if f.name == "served")
+    trace = trace_of_finding(report.system, finding)
+    assert trace is not None
+    other = load(LASSO.replace("progress served: at(k.p[0], wanting)", "progress served: at(k.p[1], wanting)").replace(
+        "leads_to at(k.p[0], inside)", "leads_to at(k.p[1], inside)"))
+    with pytest.raises(ModelError, match="does not violate the claim"):
+        explain_run(other, "now", "served", trace, {})
 
 
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:

@@ -26,10 +26,18 @@ from protocheck.ir.interp import (
     thread_of,
     witnesses,
 )
-from protocheck.ir.system import Choice, DeadlockTarget, ProgressTarget, PropertyTarget, System, Transition
+from protocheck.ir.system import (
+    AnyTarget,
+    Choice,
+    DeadlockTarget,
+    ProgressTarget,
+    RecoverableTarget,
+    System,
+    Transition,
+)
 from protocheck.records import dataclass
 from protocheck.traces.causes import parts
-from protocheck.traces.lasso import Able, LassoFailedError, ReachedError, UnfairError, stays_away
+from protocheck.traces.lasso import Able, LassoFailedError, ReachedError, UnfairError, stays_away, way_back
 
 MOST_STEPS = 200
 """A run of more steps is not weighed."""
@@ -73,11 +81,16 @@ class Essential:
     owed: dict[int, Instance] = field(default_factory=dict)
 
 
-def essential(system: System, target: PropertyTarget | ProgressTarget, run: Run) -> Essential | None:
-    """What ``run``, which ends in ``target`` or never ends and violates it, needs; None if it is too long to weigh."""
+def essential(system: System, target: AnyTarget, run: Run) -> Essential | None:
+    """What ``run``, which ends in ``target`` or never ends and violates it, needs.
+
+    None if it cannot be weighed: it is too long, or does not end so (or the states behind it are too many to tell).
+    """
     if len(run.moves) > MOST_STEPS:
         return None
     weigh = _Endless(system, target, run) if isinstance(target, ProgressTarget) else _Scale(system, target, run)
+    if weigh.trouble(range(1, len(run.moves) + 1), ()) is not None:
+        return None
     kept = weigh.shortened()
     idle: list[int] = []
     for number in reversed(weigh.acting(kept, ())):
@@ -102,7 +115,7 @@ def asks(system: System, which: int) -> bool:
 
 
 class _Scale:
-    def __init__(self, system: System, target: PropertyTarget | ProgressTarget, run: Run) -> None:
+    def __init__(self, system: System, target: AnyTarget, run: Run) -> None:
         self.system, self.target, self.run = system, target, run
         self.movers = [mover(system, m) for m in run.moves]
         self.start = begin(system, run.init)
@@ -140,6 +153,8 @@ class _Scale:
 
     def _ends(self, before: State, last: Choice | None, state: State | None) -> bool:
         assert not isinstance(self.target, ProgressTarget)
+        if isinstance(self.target, RecoverableTarget):
+            return state is not None and way_back(self.system, self.target.goal, state) is False
         if isinstance(self.target, DeadlockTarget):
             return state is not None and bool(deadlock(self.system, state))
         if state is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from protocheck.engines.verdict import Choice, Run
+from protocheck.ir.expr import Expr
 from protocheck.ir.interp import (
     Env,
     IllFormedError,
@@ -124,8 +125,8 @@ def stays_away(
 ) -> int:
     """The number of the state from which on ``run``, whose loop closes, is pending and never reaches.
 
-    :class:`LassoFailedError` if there is none, or if the loop is not fair. ``known``, begun as an empty dictionary, keeps
-    what is possible in a state from one question about the system to the next.
+    :class:`LassoFailedError` if there is none, or if the loop is not fair. ``known``, begun as an empty dictionary,
+    keeps what is possible in a state from one question about the system to the next.
     """
     assert run.loop is not None
     env = rigid_env(target, run)
@@ -219,14 +220,21 @@ def standing(
 
 
 def _check_lost(system: System, target: RecoverableTarget, state: State) -> None:
+    if way_back(system, target.goal, state):
+        raise LassoFailedError("there is a way back from the last state")
+
+
+def way_back(system: System, goal: Expr, state: State) -> bool | None:
+    """Whether some run leads from ``state`` to ``goal``; None: not among the first ``LOOKED_AT`` states behind it."""
     seen = {state: None}
     todo = [state]
     while todo and len(seen) <= LOOKED_AT:
         here = todo.pop()
-        if evaluate(target.goal, here, {}):
-            raise LassoFailedError("there is a way back from the last state")
+        if evaluate(goal, here, {}):
+            return True
         for move in enabled(system, here):
             after = step(system, here, move).state
             if after is not None and after not in seen:
                 seen[after] = None
                 todo.append(after)
+    return None if todo else False
