@@ -316,7 +316,7 @@ def _similar(path: Path) -> str:
     from difflib import get_close_matches
 
     try:
-        names = sorted(p.name for p in path.parent.iterdir()) if path.name else []
+        names = sorted(p.name for p in path.parent.iterdir() if path.name and p.name != path.name)
     except (OSError, ValueError):
         return ""
     near = get_close_matches(path.name, names, n=1)

@@ -34,6 +34,7 @@ HEAD = """\
 
 Made by `make results`; a test fails when it is not current. Every verdict is for the sizes named with its scenario and
 assumes sequential consistency. A verdict in bold is a violation that the model expects; its run is one click away.
+[models/README.md](../models/README.md) has one line per model.
 """
 
 

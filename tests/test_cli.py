@@ -707,3 +707,11 @@ def test_of_many_models_without_an_answer_only_the_first_is_named(
     checker.says = says
     assert cli.main(["check", *names, "-j", "1"]) == 3
     assert capsys.readouterr().err == "n0.pchk and 7 more: interrupted before there was an answer\n"
+
+
+def test_a_link_that_leads_to_itself_is_not_its_own_mend(tmp_path: Path) -> None:
+    """What is not there is not proposed instead of itself."""
+    (tmp_path / "loop.pchk").symlink_to("loop.pchk")
+    done = shell("$P check loop.pchk", tmp_path)
+    assert done.returncode == 2
+    assert "did you mean `loop.pchk`" not in done.stderr

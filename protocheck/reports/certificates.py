@@ -84,6 +84,8 @@ def _safe(name: str) -> str:
 def render_written(written: Written, directory: str, style: Style) -> str:
     """What was written, and what was not."""
     what = f"{plural(written.proofs, 'proof')} written as {plural(written.scripts, 'script')} to {directory}"
+    if not written.scripts:
+        what = f"nothing is written to {directory}: no proof here is one that a solver can check"
     lines = hang("", what, style.width)
     if written.left_out:
         lines.append("without a script, since a solver cannot check an argument about the code:")

@@ -153,7 +153,8 @@ def _parties(module: t.CheckedModule) -> Iterator[Block]:
         routines = [r for r in module.routines.values() if r.actor == name and not r.ghost and r.kind != "fn"]
         offers = [f"`{_short_name(r.name, name)}` ({r.kind})" for r in routines if r.public]
         writes = [f"`{_short_name(x.name, name)}`" for x in module.states.values() if x.actor == name and not x.ghost]
-        if runs or routines or writes:
+        locks = any(x.actor == name for x in module.locks.values())
+        if runs or routines or writes or locks:
             rows.append((f"`{name}`", role, ", ".join(runs) or "-", ", ".join(offers) or "-", ", ".join(writes) or "-"))
     yield Table(("party", "role", "runs", "offers", "owns the state"), tuple(rows))
     kinds = {x.kind.value for x in module.threads.values()}

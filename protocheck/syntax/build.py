@@ -1043,6 +1043,12 @@ class Builder:
         return idents
 
     def string(self, span: Span, text: n.Ident) -> str:
+        for escape in re.finditer(r"\\(.)", text.text):
+            if escape[1] not in '"\\':
+                start = text.span.start + escape.start()
+                where = Span(text.span.file, start, start + 2)
+                mend = 'only `\\"` and `\\\\` are escapes; a backslash itself is written `\\\\`'
+                self._fault(rules.UNKNOWN_ESCAPE, f"`{escape[0]}` means nothing in a text", where, mend)
         return re.sub(r"\\(.)", r"\1", text.text[1:-1])
 
     def ident(self, span: Span, word: n.Ident) -> n.Ident:

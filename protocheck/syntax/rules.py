@@ -185,6 +185,23 @@ source "KVM: x86/mmu"
 """,
 )
 
+UNKNOWN_ESCAPE = _rule(
+    "unknown-escape",
+    "A text has a backslash before a character with which it means nothing.",
+    """
+Inside a text, a quote is written `\\"` and a backslash `\\\\`; there are no other escapes, since a text is one line of
+a report.
+""",
+    """
+protocol quoted
+source "mail:\\nKVM: x86/mmu"
+""",
+    """
+protocol quoted
+source "mail: KVM: x86/mmu"
+""",
+)
+
 NUMBER_TOO_LARGE = _rule(
     "number-too-large",
     "A number has more than 18 digits.",
@@ -623,6 +640,7 @@ SYNTAX_RULES: tuple[Rule, ...] = (
     TOO_MANY_FAULTS,
     UNKNOWN_CHARACTER,
     UNTERMINATED_TEXT,
+    UNKNOWN_ESCAPE,
     NUMBER_TOO_LARGE,
     UNEXPECTED_TOKEN,
     UNEXPECTED_END,
