@@ -489,7 +489,7 @@ def _write_certificates(directory: str | None, doing: _Doing) -> None:
     try:
         written = write_certificates(doing.reports, Path(directory))
     except OSError as error:
-        raise UsageError(BAD_VALUE, f"`--certificates {directory}`: {error.strerror or error}") from error
+        raise UsageError(UNWRITABLE, f"`--certificates {directory}`: {error.strerror or error}") from error
     stream = sys.stdout if doing.format == TEXT else sys.stderr
     print(f"\n{render_written(written, directory, _style(stream))}", end="", file=stream)
     for problem in written.wrong:
@@ -542,7 +542,7 @@ def _deliver(told: Told, doing: _Doing) -> None:
             with open(doing.output, "w", encoding="utf-8", newline="\n") as file:
                 file.write(told.text)
         except OSError as error:
-            raise UsageError(BAD_VALUE, f"`--output {doing.output}`: {error.strerror or error}") from error
+            raise UsageError(UNWRITABLE, f"`--output {doing.output}`: {error.strerror or error}") from error
     else:
         print(told.text, end="")
     sys.stdout.flush()

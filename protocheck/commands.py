@@ -15,6 +15,7 @@ from protocheck.usage import (
     NO_CERTIFICATES,
     NO_SUCH_FILE,
     NOTHING_TO_EXPLAIN,
+    UNWRITABLE,
     ModelFile,
     UsageError,
     find_models,
@@ -88,7 +89,7 @@ def _writing(output: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageError(BAD_VALUE, f"`--output {output}`: {error.strerror or error}") from error
+        raise UsageError(UNWRITABLE, f"`--output {output}`: {error.strerror or error}") from error
 
 
 def _give(text: str, output: str | None) -> None:

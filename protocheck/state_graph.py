@@ -22,6 +22,9 @@ from protocheck.usage import NO_GRAPH_OF, TOO_MANY_STATES
 STATES = 500
 """So many states are drawn at most, unless somebody asks for more."""
 
+_SMALLER = "choose smaller sizes (`-p NAME=VALUE`), or allow more with `--states N`"
+_MARKED = "invariants, assertions, finals and `deadlock` can be marked"
+
 
 @dataclass(frozen=True)
 class Node:
@@ -75,10 +78,10 @@ def state_graph(
         if p.wish is not Wish.SOMETIMES and isinstance(p.target, Target | DeadlockTarget)
     ]
     if properties and not judged:
-        raise ModelError([Diagnostic(NO_GRAPH_OF, f"no state or step violates {' or '.join(properties)}")])
+        raise ModelError([Diagnostic(NO_GRAPH_OF, f"no state or step violates {' or '.join(properties)}", (), _MARKED)])
     found = graph(system, Budget(states=limit))
     if not found.complete or len(found.states) > limit:
-        raise ModelError([Diagnostic(TOO_MANY_STATES, f"there are more than {limit:,} states", (), "choose less")])
+        raise ModelError([Diagnostic(TOO_MANY_STATES, f"there are more than {limit:,} states", (), _SMALLER)])
     words = Words(system)
     where = default_state(system).where
     states = [State(found.made.layout.unpack(s), where) for s in found.states]

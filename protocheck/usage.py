@@ -220,14 +220,15 @@ UNWRITABLE = Rule(
     "unwritable-output",
     "The output cannot be written where it shall go.",
     """\
-The disk is full, or the place takes nothing for another reason, which the message names. What was printed before is not
-the whole report, so the exit code is 2 whatever the verdicts are.
+The disk is full, the folder does not exist, or the place takes nothing for another reason, which the message names.
+What was printed before is not the whole report, so the exit code is 2 whatever the verdicts are.
 
+    protocheck check my.pchk -o no/such/folder/report.txt
     protocheck check my.pchk > /dev/full
 
 Mended:
 
-    protocheck check my.pchk > report.txt
+    protocheck check my.pchk -o report.txt
 """,
 )
 

@@ -137,9 +137,7 @@ def test_svg_without_graphviz_is_refused_before_anything_is_checked(
 @pytest.mark.parametrize(
     ("words", "sign"),
     [
-        (("--format", "text", "-o", "x"), "`--format text` and `--output`"),
         (("--format", "mail", "--full"), "`--format mail` and `--full`"),
-
         (("--format", "mial"), "invalid choice: 'mial'"),
         (("--format", "mail", "-o", "nowhere/x"), "`--output nowhere/x`: No such file"),
     ],

@@ -307,7 +307,8 @@ class _Malformed(Exception):  # noqa: N818 - caught here and reworded
 
 
 def _refuse(shown: str, words: str) -> ModelError:
-    return ModelError([Diagnostic(NOT_A_REPORT, f"`{shown}` {words}")])
+    mend = "`protocheck check MODEL --format json -o FILE` writes one"
+    return ModelError([Diagnostic(NOT_A_REPORT, f"`{shown}` {words}", (), mend)])
 
 
 @dataclass(frozen=True)
