@@ -312,7 +312,9 @@ def _add_mutate(commands: Subparsers) -> None:
         allow_abbrev=False,
     )
     mutate.add_argument("model", metavar="MODEL", help="the model file")
-    mutate.add_argument("--scenario", metavar="S", help="only in this one (default: all that expect no violation)")
+    mutate.add_argument(
+        "--scenario", metavar="S", help="only in this one (default: all that expect no violation but of weaknesses)"
+    )
     mutate.add_argument("--timeout", metavar="S", help="give up on a mutant after S seconds (default: 10)")
     mutate.add_argument("-j", dest="jobs", default="1", metavar="N", help="use N processes (default: 1)")
     mutate.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")

@@ -10,7 +10,8 @@ import pytest
 
 from protocheck.check import check_scenario
 from protocheck.cli import main
-from protocheck.findings import Outcome
+from protocheck.engines.verdict import Limit
+from protocheck.findings import Outcome, ScenarioReport, Unknown
 from protocheck.ir.interp import enabled
 from protocheck.lower import compile_system, instantiate
 from protocheck.mutate import Fate, Mutant, mutants, mutate, mutated
@@ -175,6 +176,49 @@ def test_a_fault_of_ours_is_told(
     text = capsys.readouterr().out
     assert "ValueError: planted" in text
     assert "our fault" in text
+
+
+@pytest.mark.parametrize(
+    ("share", "needs", "asked", "fate"),
+    [
+        (1.0, 8.0, [10.0], Fate.SAME),
+        (1.0, 12.0, [10.0], Fate.OPEN),  # it has had its time
+        (0.5, 8.0, [10.0, 20.0], Fate.SAME),  # of 10 seconds others had 5
+        (0.5, 12.0, [10.0, 20.0], Fate.OPEN),
+        (0.01, 8.0, [10.0, 100.0], Fate.OPEN),  # a machine that has no time for it at all
+    ],
+)
+def test_only_the_work_of_the_check_itself_counts(
+    monkeypatch: pytest.MonkeyPatch, share: float, needs: float, asked: list[float], fate: Fate
+) -> None:
+    """With a ``share`` of the machine, a check that ``needs`` so much of it is decided as on an idle one."""
+    real = check_scenario(load(MODEL), "careful")
+    open_ = replace(real.findings[0], outcome=Unknown(Limit.TIME, "", -1), as_expected=False, open=True)
+    clock = {"wall": 0.0}
+    given: list[float] = []
+
+    def checked(*_args: object, timeout: float, **_named: object) -> ScenarioReport:
+        given.append(timeout)
+        spent = min(timeout, needs / share)
+        clock["wall"] += spent
+        return real if spent * share >= needs else replace(real, findings=(open_, *real.findings[1:]))
+
+    monkeypatch.setattr("protocheck.mutate.check_scenario", checked)
+    monkeypatch.setattr("protocheck.mutate.time.monotonic", lambda: clock["wall"])
+    monkeypatch.setattr("protocheck.mutate.time.process_time", lambda: clock["wall"] * share)
+    only = replace(next(iter(mutants(load(MODEL), ("careful",)))), scenarios=("careful",))
+    monkeypatch.setattr("protocheck.mutate.mutants", lambda _module, _names: iter([only]))
+    (tried,) = mutate(load(MODEL), "careful", timeout=10.0).tried
+    assert (given, tried.fate) == (asked, fate)
+
+
+def test_scenarios_in_which_only_a_weakness_shows_up_are_tried() -> None:
+    """They expect nothing bad; those that expect a violation, also beside a weakness, are not."""
+    text = MODEL + """weakness loud: office.sold > 0;
+        scenario weak { expect loud violated; } scenario bad { expect loud violated, every_sale_counts any; }"""
+    assert mutate(load(text.replace("expect all hold", "expect all hold, loud violated"))).scenarios == (
+        "careful", "weak",
+    )  # fmt: skip
 
 
 def test_several_processes_find_the_same() -> None:
