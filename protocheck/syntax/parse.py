@@ -26,6 +26,7 @@ from protocheck.source import SourceFile, Span
 from protocheck.syntax import nodes as n
 from protocheck.syntax import rules
 from protocheck.syntax.build import Builder, not_yet_supported
+from protocheck.syntax.c_habits import mend_word
 from protocheck.syntax.words import names_among
 
 if TYPE_CHECKING:
@@ -709,7 +710,7 @@ def _hint(misfit: _Misfit, accepted: set[str]) -> str:
         return "a `for` is half-open: `..<`"
     if found.type in _QUANTIFIERS:
         return "put the quantifier in parentheses"
-    return ""
+    return mend_word("" if before is None else str(before), str(found), "" if after is None else str(after), accepted)
 
 
 _CLAIM_WORDS = frozenset({"RUN", "LEADS", "TO", "PROGRESS", "RECOVERABLE", "LEADS_TO", "FINISHES", "FAIR"})

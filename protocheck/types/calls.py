@@ -9,6 +9,7 @@ from protocheck.diagnostics import Label
 from protocheck.ir.expr import Op
 from protocheck.source import Span
 from protocheck.syntax import nodes as n
+from protocheck.syntax.c_habits import mend_call
 from protocheck.types import objects, rules
 from protocheck.types import tree as t
 from protocheck.types import types as ty
@@ -63,8 +64,9 @@ def check_call(x: Exprs, node: n.Call, hint: ty.Type | None) -> t.Rhs:
                 return _builtin(x, node, name)
             _arguments_anyway(x, node)
             return x.error(
-                rules.UNKNOWN_NAME, f"unknown proc, op or fn `{name}`", node.func.span, mend=_nearest(x, name)
-            )
+                rules.UNKNOWN_NAME, f"unknown proc, op or fn `{name}`", node.func.span,
+                mend=_nearest(x, name) or mend_call(name),
+            )  # fmt: skip
     symbol = x.types.expression_path(node.func, x.home, "proc, op or fn")
     if symbol is None:
         _arguments_anyway(x, node)

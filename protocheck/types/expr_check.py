@@ -17,6 +17,7 @@ from protocheck.ir.expr import Op, Quantifier
 from protocheck.ir.system import LockKind
 from protocheck.source import Span
 from protocheck.syntax import nodes as n
+from protocheck.syntax.c_habits import mend_name
 from protocheck.types import objects, rules
 from protocheck.types import tree as t
 from protocheck.types import types as ty
@@ -398,6 +399,7 @@ class Exprs:
         ]
         if owners:
             mend = f"did you mean `{owners[0]}`?"
+        mend = mend_name(ident.text) or mend
         return self.error(rules.UNKNOWN_NAME, f"unknown name `{ident.text}`", ident.span, mend=mend)
 
     def _position(self, kind: ty.Type | None, name: str) -> int | None:
@@ -1207,7 +1209,8 @@ class Exprs:
         """Report a value of one type where another is needed."""
         mend = ""
         if isinstance(expected, ty.BoolType) and is_int(have):
-            mend = f"compare it: `{span.text} != 0`"
+            truth = {"0": "false", "1": "true"}.get(span.text)
+            mend = f"write `{truth}`" if truth else f"compare it: `{span.text} != 0`"
         return self.error(
             rules.TYPE_MISMATCH, f"`{show(expected)}` is needed, this is `{show(have)}`", span,
             f"this is `{show(have)}`", (), mend,
