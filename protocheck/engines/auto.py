@@ -1,11 +1,12 @@
 """The default: several engines in turn, each asked only what the ones before it left open.
 
-A small instance is searched exhaustively first: exact, shortest runs, and all targets are answered at once. What is
-left, and all of a large instance, goes to IC3, which proves or refutes whatever the sizes; where the length of a run
-matters, a shortest run is then looked for: among the ways to count alike threads, where nothing else tells them apart;
-by bounded model checking up to the length of the one that was found; where there are many events, with alike members in
-order, or by an IC3 that finds no others. What IC3 cannot decide in its share of the time is searched
-for without a limit on states, and at last looked at by bounded model checking for as long as there is time.
+A small instance is searched exhaustively first: exact, shortest runs, and all targets are answered at once; where
+states are dear and questions few, IC3 is given a short time before the search goes on for long. What is left, and all
+of a large instance, goes to IC3, which proves or refutes whatever the sizes; where the length of a run matters, a
+shortest run is then looked for, up to the length of the one that was found: where there are many events, among the ways
+to count alike threads, if nothing else tells them apart; by bounded model checking with alike members in order; if that
+fails, by an IC3 that finds no others, or with members in any order. What IC3 cannot decide in its share of the time is
+searched for without a limit on states, and at last looked at by bounded model checking for as long as there is time.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from protocheck.engines.verdict import (
     Budget,
     Engine,
     Limit,
+    Meter,
     NotReachedWithin,
     Reached,
     Unknown,
@@ -48,8 +50,12 @@ COUNTED_STEPS, COUNTED_LATER, COUNTED_CALM = 20_000, 30_000, 500
 """A search among alike threads may take so many steps before IC3, and visit so many states after it; up to the last
 number of states a run is made calm."""
 
+FEW_QUESTIONS, SHORTER, LEAST, GLIMPSE = 2, 4, 700, 3_000
+"""Where each state takes longer and only so many targets are open, a search of so many times fewer states (but this
+many) comes first and then IC3 with so many questions to its solver."""
+
 QUICK_SIZE = 800
-"""Steps times events up to which bounded model checking finds a shortest run quickly."""
+"""Steps times events up to which a shortest run in order is found quickly; above, others may be quicker."""
 
 FIRST_SHARE, PROOF_SHARE, SHORTEST_SHARE, SEARCH_SHARE = 0.25, 0.6, 0.3, 0.5
 """Shares of the time that is left: for the first search, for IC3, for its search for shortest runs, for the rest."""
@@ -88,19 +94,24 @@ def portfolio(
     if ways <= RENAMINGS:
         states = STATES * min(1, FEW_RENAMINGS / ways)
         states = int(states) if budget.states is None else min(int(states), budget.states)
-        work.search(replace(_share(budget, FIRST_SHARE), states=states))
+        if ways > FEW_RENAMINGS and len(work.open()) <= FEW_QUESTIONS and budget.depth is None:
+            fewer = min(states, max(LEAST, states // SHORTER))
+            work.search(replace(_share(budget, FIRST_SHARE), states=fewer))
+            meter = Meter(GLIMPSE, budget.meter)
+            work.ask(ic3.ENGINE, work.open(), replace(_share(budget, FIRST_SHARE), meter=meter))
+        if work.exploration is None or work.open():
+            work.search(replace(_share(budget, FIRST_SHARE), states=states))
     elif budget.depth is None:
         work.count(work.open(), replace(_share(budget, FIRST_SHARE), states=COUNTED_STEPS // max(1, work.events)))
     if budget.depth is None:
         work.ask(ic3.ENGINE, work.open(), _share(budget, PROOF_SHARE))
         long = [k for k in work.open(long_runs=True) if k not in any_run]
-        # A run among few events is made calm as well, which only bounded model checking does.
         large = [k for k in long if work.steps(k) * work.events > QUICK_SIZE]
         work.count([*large, *work.open()], replace(_share(budget, SHORTEST_SHARE), states=COUNTED_LATER))
-        for engine in (shortest.ENGINE, ic3.SHORTEST):
-            large = [k for k in large if k in work.open(long_runs=True)]
-            for k in large:
-                work.ask(engine, [k], replace(_share(budget, SHORTEST_SHARE), depth=work.steps(k)))
+        for engine, which in ((shortest.ENGINE, long), (ic3.SHORTEST, large)):
+            for k in which:
+                if k in work.open(long_runs=True):
+                    work.ask(engine, [k], replace(_share(budget, SHORTEST_SHARE), depth=work.steps(k)))
         long = [k for k in work.open(long_runs=True) if k not in any_run]
         deepest = max((work.steps(k) for k in long), default=0)
         work.ask(bmc.ENGINE, long, replace(_share(budget, SEARCH_SHARE), depth=deepest))

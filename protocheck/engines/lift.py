@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
-from enum import Enum
 from itertools import combinations, product
 from math import prod
 from typing import Any, TypeAlias, assert_never
@@ -184,62 +183,87 @@ def function_cycle(system: System, chosen: Sequence[str]) -> str | None:
 
 def same_shape(a: System, target_a: PropertyTarget, b: System, target_b: PropertyTarget) -> str | None:
     """None if the two differ in the sizes of scalarsets only; otherwise where they differ first."""
+    alike = _Alike()
     for name in (f.name for f in fields(System)):
         if name in ("scalarsets", "instance", "name", "properties", "acquires", "locks", "lock_order"):
             continue
         left, right = getattr(a, name), getattr(b, name)
         for n, (x, y) in enumerate(zip(left, right, strict=False)):
             sort_a, sort_b = (a.variables[n].sort, b.variables[n].sort) if name == "defaults" else (None, None)
-            if not _alike_value(sort_a, x, sort_b, y):
+            if not alike.values(sort_a, x, sort_b, y):
                 label = a.variables[n].name if name == "defaults" else getattr(x, "name", f"{name} {n + 1}")
                 return f"{label} depends on the number of members"
         if len(left) != len(right):
             return f"the number of {name} depends on the number of members"
     if [s.name for s in a.scalarsets] != [s.name for s in b.scalarsets]:
         return "the scalarsets themselves differ"
-    if not _alike(target_a, target_b):
+    if not alike.parts(target_a, target_b):
         return "the property depends on the number of members"
     return None
 
 
-def _alike(a: object, b: object) -> bool:
-    """Structural equality in which scalarsets of one name are equal and so are the nones above them."""
-    if isinstance(a, ScalarSort) and isinstance(b, ScalarSort):
-        return a.name == b.name and a.named == b.named
-    if isinstance(a, Apply) and isinstance(b, Apply) and a.op is b.op and a.op in (Op.EQ, Op.NE):
-        return _alike_in(_sort(a.args[0]) or _sort(a.args[1]), a.args, b.args, _sort(b.args[0]) or _sort(b.args[1]))
-    if isinstance(a, Update) and isinstance(b, Update):
-        if not (_alike(a.var, b.var) and _alike(a.binders, b.binders) and _alike(a.where, b.where)):
-            return False
-        indexes = zip(a.var.index, a.index, b.var.index, b.index, strict=True)
-        return _alike_value(a.var.sort, a.value, b.var.sort, b.value) and all(
-            _alike_value(s, x, t, y) for s, x, t, y in indexes
-        )
-    if isinstance(a, Enum) or isinstance(b, Enum) or not is_dataclass(a) or not is_dataclass(b):
+class _Alike:
+    """Structural equality in which scalarsets of one name are equal and so are the nones above them.
+
+    Expressions share their parts, so each pair is looked at once. Pairs (with their sorts, where these matter) are
+    known by their addresses: both systems must outlive this. One that differs ends the comparison, so only pairs that
+    are alike are kept.
+    """
+
+    def __init__(self) -> None:
+        self.known: set[tuple[int, ...]] = set()
+        self.compared: dict[type, tuple[str, ...]] = {}
+
+    def parts(self, a: object, b: object) -> bool:
+        """Whether ``a`` is ``b`` but for the sizes of scalarsets."""
         if isinstance(a, tuple) and isinstance(b, tuple):
-            return len(a) == len(b) and all(_alike(x, y) for x, y in zip(a, b, strict=True))
-        return a == b
-    if type(a) is not type(b):
-        return False
-    return all(_alike(getattr(a, f.name), getattr(b, f.name)) for f in fields(a) if f.compare)
+            return len(a) == len(b) and all(self.parts(x, y) for x, y in zip(a, b, strict=True))
+        if isinstance(a, ScalarSort) and isinstance(b, ScalarSort):
+            return a.name == b.name and a.named == b.named
+        if not is_dataclass(a) or not is_dataclass(b):
+            return a == b
+        pair = id(a), id(b)
+        if pair in self.known:
+            return True
+        same = self._nodes(a, b)
+        if same:
+            self.known.add(pair)
+        return same
 
+    def _nodes(self, a: object, b: object) -> bool:
+        if type(a) is not type(b):
+            return False
+        if isinstance(a, Apply) and isinstance(b, Apply) and a.op is b.op and a.op in (Op.EQ, Op.NE):
+            left, right = _sort(a.args[0]) or _sort(a.args[1]), _sort(b.args[0]) or _sort(b.args[1])
+            return all(self.values(left, x, right, y) for x, y in zip(a.args, b.args, strict=True))
+        if isinstance(a, Update) and isinstance(b, Update):
+            if not (self.parts(a.var, b.var) and self.parts(a.binders, b.binders) and self.parts(a.where, b.where)):
+                return False
+            indexes = zip(a.var.index, a.index, b.var.index, b.index, strict=True)
+            return self.values(a.var.sort, a.value, b.var.sort, b.value) and all(
+                self.values(s, x, t, y) for s, x, t, y in indexes
+            )
+        kind = type(a)
+        if kind not in self.compared and is_dataclass(a):
+            self.compared[kind] = tuple(f.name for f in fields(a) if f.compare)
+        return all(self.parts(getattr(a, name), getattr(b, name)) for name in self.compared[kind])
 
-def _alike_in(left: Sort | None, xs: Sequence[Expr], ys: Sequence[Expr], right: Sort | None) -> bool:
-    return all(_alike_value(left, x, right, y) for x, y in zip(xs, ys, strict=True))
-
-
-def _alike_value(s: Sort | None, x: Expr, t: Sort | None, y: Expr) -> bool:
-    """``x`` as a value of sort ``s`` means what ``y`` means as a value of ``t``: a none may be another number."""
-    if isinstance(x, Apply) and isinstance(y, Apply) and x.op is Op.ITE and y.op is Op.ITE:
-        return _alike(x.args[0], y.args[0]) and all(
-            _alike_value(s, p, t, q) for p, q in zip(x.args[1:], y.args[1:], strict=True)
-        )
-    if isinstance(x, Lit) and isinstance(y, Lit) and s is not None and t is not None:
-        a, b = scalarset_of(s), scalarset_of(t)
-        if a is not None and b is not None:
-            above = x.value - len(a.members), y.value - len(b.members)
-            return above[0] == above[1] if max(above) >= 0 else x.value == y.value
-    return _alike(x, y)
+    def values(self, s: Sort | None, x: Expr, t: Sort | None, y: Expr) -> bool:
+        """``x`` as a value of sort ``s`` means what ``y`` means as a value of ``t``: a none may be another number."""
+        if isinstance(x, Apply) and isinstance(y, Apply) and x.op is Op.ITE and y.op is Op.ITE:
+            pair = id(s), id(x), id(t), id(y)
+            if pair not in self.known:
+                branches = zip(x.args[1:], y.args[1:], strict=True)
+                if not self.parts(x.args[0], y.args[0]) or not all(self.values(s, p, t, q) for p, q in branches):
+                    return False
+                self.known.add(pair)
+            return True
+        if isinstance(x, Lit) and isinstance(y, Lit) and s is not None and t is not None:
+            a, b = scalarset_of(s), scalarset_of(t)
+            if a is not None and b is not None:
+                above = x.value - len(a.members), y.value - len(b.members)
+                return above[0] == above[1] if max(above) >= 0 else x.value == y.value
+        return self.parts(x, y)
 
 
 def _sort(e: Expr) -> Sort | None:

@@ -795,11 +795,18 @@ def symmetric_beginnings(system: System) -> frozenset[str]:
 
 
 class _Audit:
-    """Finds uses that tell members of a scalarset apart; ``guilty`` collects the names of such scalarsets."""
+    """Finds uses that tell members of a scalarset apart; ``guilty`` collects the names of such scalarsets.
+
+    Expressions share their parts, and a sort is asked for on several ways: what was seen in a scope is known by the
+    addresses of both, which ``alive`` keeps from being given to others.
+    """
 
     def __init__(self, guilty: set[str], *, resets: bool = False) -> None:
         self.guilty = guilty
         self.resets = resets
+        self.sorts: dict[tuple[int, int], Sort | None] = {}
+        self.same: set[tuple[int, int, int, bool]] = set()
+        self.alive: list[object] = []
 
     def update(self, update: Update, scope: Mapping[str, Sort]) -> None:
         inner = {**scope, **{b.name: b.sort for b in update.binders}}
@@ -814,6 +821,11 @@ class _Audit:
 
     def _same(self, sort: Sort | None, e: Expr, scope: Mapping[str, Sort], *, stored: bool = False) -> None:
         if isinstance(e, Apply) and e.op is Op.ITE:
+            use = id(sort), id(e), id(scope), stored
+            if use in self.same:
+                return
+            self.same.add(use)
+            self.alive.append((sort, e, scope))
             self.sort_of(e.args[0], scope)
             self._same(sort, e.args[1], scope, stored=stored)
             self._same(sort, e.args[2], scope, stored=stored)
@@ -840,6 +852,15 @@ class _Audit:
 
     def sort_of(self, e: Expr, scope: Mapping[str, Sort]) -> Sort | None:
         """The sort of ``e`` if it is a parameter or a read (through if-then-else), else None, auditing all inside."""
+        if isinstance(e, Lit):
+            return None
+        use = id(e), id(scope)
+        if use not in self.sorts:
+            self.sorts[use] = self._sort_of(e, scope)
+            self.alive.append((e, scope))
+        return self.sorts[use]
+
+    def _sort_of(self, e: Expr, scope: Mapping[str, Sort]) -> Sort | None:
         match e:
             case Lit():
                 return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from unittest.mock import patch
 
 import pytest
 from build import is_, never
@@ -45,6 +46,26 @@ def test_beyond_the_state_limit_the_run_is_still_a_shortest_one() -> None:
     assert isinstance(answer.verdict, Reached)
     assert (len(answer.verdict.run.moves), answer.verdict.shortest, answer.engine) == (12, True, "bmc")
     replay(system, target, answer.verdict.run)
+
+
+def test_one_dear_question_is_put_to_ic3_before_a_long_search() -> None:
+    """With 144 renamings per state one claim is proved after a short look; of three, a search for all comes first."""
+    system, target = fault_vs_conversion(4, 3)
+    (answer,) = auto.portfolio(system, [target], Budget())
+    assert isinstance(answer.verdict, Unreachable)
+    assert (answer.engine, isinstance(answer.verdict.by, Invariant)) == ("ic3", True)
+    asked: list[int | None] = []
+    search = auto._Work.search
+
+    def watched(self: auto._Work, budget: Budget) -> None:
+        asked.append(budget.states)
+        search(self, budget)
+
+    with patch.object(auto._Work, "search", watched):
+        auto.portfolio(system, [target], Budget())
+        auto.portfolio(system, [target] * 3, Budget())
+        auto.portfolio(system, [target], Budget(states=10))
+    assert asked == [1041, 4166, 10]
 
 
 def test_optional_targets_get_no_more_than_the_search() -> None:

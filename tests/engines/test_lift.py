@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from lifting import at_most, chain, circle, counting, one_owner, sized
 from protocols import fault_vs_conversion, snp_remap
@@ -10,6 +12,8 @@ from protocheck.engines import ic3, lift
 from protocheck.engines.certify import Recheck, certify
 from protocheck.engines.lift import Lifted, Proved, Refusal, Seed, prove_any_size, same_shape
 from protocheck.engines.verdict import Budget, Invariant, Unreachable
+from protocheck.ir.expr import Apply, Expr, Lit, Op, Param, Quant, Quantifier, Read, eq
+from protocheck.ir.ground import symmetric_scalarsets
 
 
 def test_the_repaired_conversion_holds_for_any_number_of_pages_and_cpus() -> None:
@@ -82,6 +86,25 @@ def test_a_model_is_compared_with_itself_at_another_size() -> None:
     small, large = fault_vs_conversion(2, 2), fault_vs_conversion(3, 4)
     assert same_shape(*small, *large) is None
     assert same_shape(*small, *fault_vs_conversion(3, 3, broken=True)) is not None
+
+
+def test_what_expressions_share_is_compared_once() -> None:
+    """A choice of a choice of ... sixty deep, each branch the same, is a small expression and not 2^60 of them."""
+
+    def deep(gfns: int, otherwise: int) -> Seed:
+        system, target = fault_vs_conversion(gfns, 2)
+        cell = next(v for v in system.variables if len(v.index) == 1 and v.index[0].name == "gfn")
+        chosen: Expr = Read(cell, (Param("g", cell.index[0]),))
+        for level in range(60):
+            chosen = Apply(Op.ITE, (eq(chosen, Lit(otherwise if level == 59 else 0)), chosen, chosen))
+        guard = Quant(Quantifier.FORALL, (Param("g", cell.index[0]),), eq(chosen, Lit(0)))
+        first, *rest = system.transitions
+        return Seed(replace(system, transitions=(replace(first, guard=guard), *rest)), target)
+
+    small, large, other = deep(2, 0), deep(3, 0), deep(3, 1)
+    assert same_shape(small.system, small.target, large.system, large.target) is None
+    assert same_shape(small.system, small.target, other.system, other.target) is not None
+    assert [s.name for s in symmetric_scalarsets(small.system, [small.target])] == ["gfn", "vcpu"]
 
 
 def test_clauses_that_hold_for_this_size_only_are_dropped() -> None:

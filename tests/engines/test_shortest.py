@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from unittest.mock import patch
 
 import pytest
@@ -14,9 +15,10 @@ from benchmarks.protocols.populate_locking import populate_locking
 from protocheck.engines import bmc, ic3, shortest
 from protocheck.engines.auto import portfolio
 from protocheck.engines.explore import countable, explore
-from protocheck.engines.verdict import Budget, NotReachedWithin, Reached, Unknown, Unreachable
+from protocheck.engines.verdict import Budget, NotReachedWithin, Reached, Run, Unknown, Unreachable
 from protocheck.ir.cone import cone
 from protocheck.ir.ground import symmetric_beginnings
+from protocheck.ir.interp import mover
 from protocheck.ir.system import PropertyTarget, System
 from protocheck.traces.replay import replay
 
@@ -88,6 +90,35 @@ def test_members_appear_in_order() -> None:
                 seen[param.sort.name].append(value)
     assert seen == {name: list(range(len(values))) for name, values in seen.items()}
     assert set(seen) == {"gfn", "vcpu"}
+
+
+def switches(system: System, run: Run) -> int:
+    """How often the thread changes."""
+    movers = [mover(system, move) for move in run.moves]
+    return sum(a != b for a, b in pairwise(movers))
+
+
+@pytest.mark.parametrize(
+    ("problem", "least"),
+    [
+        (fault_vs_conversion(2, 2, broken=True), 2),
+        (fault_vs_conversion(4, 3, broken=True), 2),
+        (snp_remap(3, 3, broken=True), 3),
+        (populate_locking((2, 2, 2, 2), broken=True), 4),
+    ],
+    ids=["fault (2,2)", "fault (4,3)", "remap", "populate"],
+)
+def test_a_run_in_order_has_as_few_context_switches_as_any(
+    problem: tuple[System, PropertyTarget], least: int
+) -> None:
+    """The number is that of the calmest run, which bounded model checking without an order finds."""
+    system, target = problem
+    (ordered,) = shortest.run(system, [target], Budget(depth=12))
+    (calm,) = bmc.run(system, [target], Budget(depth=12))
+    assert isinstance(ordered, Reached)
+    assert isinstance(calm, Reached)
+    assert (switches(system, ordered.run), switches(system, calm.run)) == (least, least)
+    assert shortest.run(system, [target], Budget(depth=12)) == (ordered,)
 
 
 def test_a_beginning_that_tells_members_apart_is_respected() -> None:
