@@ -12,7 +12,7 @@ from typing import TypeAlias, assert_never
 from tabulate import tabulate
 
 from protocheck.as_found import expect_line
-from protocheck.engines.verdict import Choice
+from protocheck.engines.verdict import Choice, Limit
 from protocheck.findings import (
     MEMORY_MODEL,
     Broken,
@@ -25,6 +25,7 @@ from protocheck.findings import (
     LockGraph,
     NeverFound,
     NotFoundToDepth,
+    Outcome,
     Report,
     ScenarioReport,
     Tone,
@@ -144,6 +145,19 @@ def _assumed(reports: Sequence[Report]) -> str:
     return f"Every verdict is for the sizes shown with its scenario{unless} and assumes {MEMORY_MODEL}."
 
 
+def _further(outcome: Outcome, only: str) -> tuple[str, str]:
+    """How to come to the answer that a limit has kept back from the command ``only``."""
+    match outcome:
+        case HoldsToDepth() | NotFoundToDepth() if "--bound" in only:
+            return re.sub(r"--bound (\d+)", lambda m: f"--bound {2 * int(m[1]) + 10}", only), "look deeper"
+        case Unknown(Limit.INTERRUPTED):
+            return only, "begin this verdict anew"
+        case Unknown(Limit.ENGINE) if "--engine" in only:
+            return re.sub(r" --engine \S+", "", only), "ask the engine that fits"
+        case _:
+            return f"{only} --timeout 600", "look longer"
+
+
 def _next(
     everything: Sequence[tuple[Report, ScenarioReport, Finding]], again: str, shown: Traces
 ) -> Iterator[tuple[str, str]]:
@@ -157,9 +171,7 @@ def _next(
                 f"--property {shlex.quote(finding.name)}"
             )
         if finding.open:
-            bounded = isinstance(finding.outcome, HoldsToDepth | NotFoundToDepth) and "--bound" in only
-            deeper = re.sub(r"--bound (\d+)", lambda m: f"--bound {2 * int(m[1]) + 10}", only)
-            yield (deeper, "look deeper") if bounded else (f"{only} --timeout 600", "look longer")
+            yield _further(finding.outcome, only)
         elif finding.evidence is not None:
             yield f"{only} --full", "the same run with the whole state at each step"
         elif not isinstance(finding.outcome, Broken):

@@ -105,6 +105,18 @@ def test_a_limit_offers_to_look_longer() -> None:
     assert f"next: {AGAIN} --scenario large --property agree --timeout 600\n          look longer" in text(report)
 
 
+def test_what_was_interrupted_is_begun_anew() -> None:
+    """Ctrl-C is no want of time: nothing longer is offered."""
+    report = sample.report(
+        sample.scenario(
+            "large", sample.finding("agree", Unknown(Limit.INTERRUPTED, "", 9), as_expected=False, open=True)
+        )
+    )
+    shown = text(report)
+    assert f"next: {AGAIN} --scenario large --property agree   begin this verdict anew" in shown
+    assert "--timeout" not in shown
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
 @pytest.mark.parametrize("name", ["good", "bad", "locks", "every_outcome"])
 def test_reports_fit(name: str, width: int) -> None:
