@@ -12,7 +12,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import nullcontext, redirect_stdout, suppress
 from dataclasses import field, replace
 from functools import partial
 from itertools import pairwise
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO, assert_never
 
 from protocheck.commands import add_commands, find_command
 from protocheck.diagnostics import Diagnostic, ModelError
-from protocheck.interruption import ending_gently
+from protocheck.interruption import ending_gently, listening
 from protocheck.progress import Progress
 from protocheck.records import dataclass
 from protocheck.reports.formats import CANNOT_TELL, FORMATS, JSON, NAMES, TABLE, TEXT, Tells, Told, find_format, tell
@@ -183,7 +183,9 @@ def _run(words: list[str], doing: _Doing) -> int:
             command = find_command(options.command or "")
             if command is not None:
                 doing.words = f"running {options.command}"
-                return command(options, _style(sys.stdout))
+                # mutate makes processes, and each of them listens.
+                with nullcontext() if options.command == "mutate" else listening():
+                    return command(options, _style(sys.stdout))
             _parser().print_help()
             return BAD_INPUT
 

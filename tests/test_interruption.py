@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from protocheck import cli
+from protocheck import cli, commands
 from protocheck.engines.z3raw import Answer, RawSolver
 from protocheck.interruption import ending_gently, listening
 from protocheck.jobs import Done, Interrupted, run_all
@@ -118,6 +118,23 @@ def test_work_that_ends_in_spite_of_the_signal_keeps_its_answer() -> None:
         return "known"
 
     assert list(run_all([deaf, deaf], 1, lambda n, w: None)) == [Done("known"), Interrupted()]
+
+
+@pytest.mark.parametrize("command", ["compare", "sweep", "info", "doc"])
+def test_other_commands_listen_as_well(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C wakes a solver in each of them; the exit code is 3."""
+    model = tmp_path / "slow.pchk"
+    model.write_text(SLOW)
+
+    def slow(*_: object, **__: object) -> None:
+        later(0.2)
+        solver = pigeons(12)
+        solver.set_timeout(60_000)
+        solver.check([])
+        raise AssertionError("nobody heard it")
+
+    monkeypatch.setattr(commands, f"_{command}", slow)
+    assert cli.main([command, str(model)]) == 3
 
 
 def test_handlers_are_what_they_were() -> None:
