@@ -130,7 +130,7 @@ def test_programs_read_the_loop_and_what_was_assumed(tmp_path: Path) -> None:
         ("gmem/ping_pong", 17),
         ("gmem/lost_binding", 30),
         ("tdx/accept_loop", 100),
-        ("snp/rmp_refault", 70),
+        ("snp/rmp_refault", 81),
     ],
 )
 def test_shipped_models_of_progress(model: str, verdicts: int) -> None:
