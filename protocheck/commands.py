@@ -235,7 +235,7 @@ def _compare(options: argparse.Namespace, style: Style) -> int:
         return OUR_FAULT
     if options.fail_on == "lost" and found.count(Change.LOST, Change.UNCLAIMED):
         return DIFFERS
-    if options.fail_on == "lost" and found.open:
+    if found.unchecked or (options.fail_on == "lost" and found.open):
         return LIMIT
     return OK
 
@@ -293,7 +293,7 @@ def _sweep(options: argparse.Namespace, style: Style) -> int:
     outcomes = [o for c in found.cells for o in c.outcomes]
     if any(isinstance(o, Broken) for o in outcomes):
         return OUR_FAULT
-    return LIMIT if any(isinstance(o, Unknown) for o in outcomes) else OK
+    return LIMIT if found.unchecked or any(isinstance(o, Unknown) for o in outcomes) else OK
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def _mutate(options: argparse.Namespace, style: Style) -> int:
         return OUR_FAULT
     if found.count(Fate.SURVIVED):
         return DIFFERS
-    return LIMIT if found.count(Fate.OPEN) else OK
+    return LIMIT if found.untried or found.count(Fate.OPEN) else OK
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ compared only by what was shown: a guarantee that was proved and is now merely n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import assert_never
 
@@ -102,12 +103,13 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Guarantee by proposal, and what differs."""
+    """Guarantee by proposal, and what differs; after Ctrl-C without the proposals whose labels are ``unchecked``."""
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...]
     behaviours: tuple[Behaviour, ...]
+    unchecked: tuple[str, ...] = ()
 
     @property
     def broken(self) -> bool:
@@ -117,7 +119,7 @@ class Comparison:
     @property
     def open(self) -> bool:
         """Whether some verdict was left open by a limit or a bound, so that nothing is known about its loss."""
-        return any(
+        return bool(self.unchecked) or any(
             e is not None and _standing(e.finding.outcome) is _Standing.OPEN for r in self.rows for e in r.entries
         )
 
@@ -136,28 +138,33 @@ def compare(
 ) -> Comparison:
     """Check each of ``proposals`` and compare all with the first one.
 
-    If each is a single scenario, guarantees are known by their names alone; otherwise by scenario and name. Ctrl-C ends
-    it with KeyboardInterrupt; the rest is as in :func:`protocheck.check.check_file`.
+    If each is a single scenario, guarantees are known by their names alone; otherwise by scenario and name. After
+    Ctrl-C the proposals that were checked until then are compared, and if those are fewer than two, it is a
+    KeyboardInterrupt; the rest is as in :func:`protocheck.check.check_file`.
     """
-    columns = []
-    for proposal in proposals:
-        names = scenario_names(proposal.module, () if proposal.scenario is None else (proposal.scenario,))
-        reports = [
-            check_scenario(
-                proposal.module,
-                name,
-                settings=proposal.settings,
-                engine=engine,
-                bound=bound,
-                timeout=timeout,
-                progress=progress,
-            )
-            for name in names
-        ]
-        if any(interrupted(r) for r in reports):
-            raise KeyboardInterrupt
-        columns.append(Column(proposal.label, proposal.module.file.path, tuple(reports)))
-    return compared(columns)
+    columns: list[Column] = []
+    try:
+        for proposal in proposals:
+            names = scenario_names(proposal.module, () if proposal.scenario is None else (proposal.scenario,))
+            reports = [
+                check_scenario(
+                    proposal.module,
+                    name,
+                    settings=proposal.settings,
+                    engine=engine,
+                    bound=bound,
+                    timeout=timeout,
+                    progress=progress,
+                )
+                for name in names
+            ]
+            if any(interrupted(r) for r in reports):
+                raise KeyboardInterrupt
+            columns.append(Column(proposal.label, proposal.module.file.path, tuple(reports)))
+    except KeyboardInterrupt:
+        if len(columns) < 2:
+            raise
+    return replace(compared(columns), unchecked=tuple(p.label for p in proposals[len(columns) :]))
 
 
 def compared(columns: Sequence[Column]) -> Comparison:

@@ -72,12 +72,13 @@ class Tried:
 
 @dataclass(frozen=True)
 class Mutation:
-    """All mutants of a model, in the order of the source."""
+    """All mutants of a model, in the order of the source; after Ctrl-C ``untried`` are not among them."""
 
     file: str
     model: str
     scenarios: tuple[str, ...]
     tried: tuple[Tried, ...]
+    untried: int = 0
 
     def count(self, fate: Fate) -> int:
         """How many mutants had this fate."""
@@ -97,7 +98,8 @@ def mutate(
 
     A mutant is checked in one scenario after the other of those that run its code, until one notices it. ``timeout``
     is in seconds of work and for one mutant in one scenario: what others take from the machine does not count.
-    :class:`ModelError` for an unknown scenario; Ctrl-C ends it with KeyboardInterrupt.
+    :class:`ModelError` for an unknown scenario. After Ctrl-C what was found until then is told; if that is nothing, it
+    is a KeyboardInterrupt.
     """
     names = scenario_names(module, (scenario,) if scenario is not None else ())
     weak = {p.name for p in module.properties if p.kind == "weakness"}
@@ -121,11 +123,14 @@ def mutate(
                 how = f"signal {number}" if number else f"exit code {code}"
                 done = Tried(mutant, Fate.BROKEN, why=f"the process ended by {how}")
             case Interrupted():
-                raise KeyboardInterrupt
+                continue
         if done.fate is Fate.SURVIVED:
             done = replace(done, missing=_missing(mutant, known))
         tried.append(done)
-    return Mutation(module.file.path, module.name, tuple(n or "default" for n in names), tuple(tried))
+    if found and not tried:
+        raise KeyboardInterrupt
+    told = tuple(n or "default" for n in names)
+    return Mutation(module.file.path, module.name, told, tuple(tried), len(found) - len(tried))
 
 
 def mutants(module: t.CheckedModule, scenarios: Sequence[str | None]) -> Iterator[Mutant]:

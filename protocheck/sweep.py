@@ -63,7 +63,8 @@ class Flip:
 class Sweep:
     """The map. ``scenario`` is empty if it begins at the parameters as declared.
 
-    ``sets`` are the sets of variants that were tried; ``left_out`` says which were not, and why.
+    ``sets`` are the sets of variants that were tried; ``left_out`` says which were not, and why. After Ctrl-C there are
+    ``unchecked`` instances without a cell.
     """
 
     file: str
@@ -74,6 +75,7 @@ class Sweep:
     cells: tuple[Cell, ...]
     flips: tuple[Flip, ...]
     left_out: str = ""
+    unchecked: int = 0
 
 
 def parse_axis(module: CheckedModule, text: str) -> Axis:
@@ -113,8 +115,8 @@ def sweep(
 
     With ``variants`` also with each set of declared variants, no two of which replace the same thing; without, those
     that the scenario chooses. ``timeout`` is in seconds and for one cell. Combinations that the model excludes are
-    skipped by name. :class:`ModelError` (``too-many-cells``) beyond :data:`MOST_CELLS`, and if all are skipped; Ctrl-C
-    ends it with KeyboardInterrupt.
+    skipped by name. :class:`ModelError` (``too-many-cells``) beyond :data:`MOST_CELLS`, and if all are skipped. After
+    Ctrl-C the map has the instances that were checked until then; without any it is a KeyboardInterrupt.
     """
     if scenario is not None:
         scenario_names(module, (scenario,))
@@ -126,12 +128,15 @@ def sweep(
     if count > MOST_CELLS:
         raise ModelError([Diagnostic(TOO_MANY_CELLS, f"these are {count:,} instances; at most {MOST_CELLS:,} go")])
     found: list[tuple[tuple[str, ...], tuple[str, ...], ScenarioReport | str]] = []
-    for values in product(*(a.values for a in axes)):
-        for chosen in sets:
+    try:
+        for values, chosen in product(product(*(a.values for a in axes)), sets):
             settings = {a.name: v for a, v in zip(axes, values, strict=True)}
             if progress is not None:
                 progress(", ".join([*(f"{n} = {v}" for n, v in settings.items()), *chosen]))
             found.append((values, chosen, _cell(module, declared, chosen, settings, timeout)))
+    except KeyboardInterrupt:
+        if all(isinstance(r, str) for _, _, r in found):
+            raise
     reports = [r for _, _, r in found if not isinstance(r, str)]
     if not reports:
         why = dict.fromkeys(r for _, _, r in found if isinstance(r, str))
@@ -144,7 +149,8 @@ def sweep(
         for values, chosen, report in found
     )
     flips = tuple(_flips(axes, names, cells, _home(module, declared, axes)))
-    return Sweep(module.file.path, scenario or "", tuple(axes), sets, names, cells, flips, left_out)
+    unchecked = count - len(found)
+    return Sweep(module.file.path, scenario or "", tuple(axes), sets, names, cells, flips, left_out, unchecked)
 
 
 def _sets(module: CheckedModule) -> tuple[tuple[tuple[str, ...], ...], str]:

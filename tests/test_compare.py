@@ -20,6 +20,7 @@ from protocheck.findings import ScenarioReport, Unknown
 from protocheck.proposals import Spec, find_proposals, parse_spec
 from protocheck.reports.compare import render
 from protocheck.reports.style import Style
+from protocheck.types.tree import CheckedModule
 from protocheck.usage import UsageError
 
 MODEL = """\
@@ -167,6 +168,27 @@ def test_ctrl_c_ends_the_comparison(here: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("protocheck.compare.check_scenario", pressed)
     with pytest.raises(KeyboardInterrupt):
         compare(find_proposals(["tickets.pchk"]))
+
+
+def test_ctrl_c_in_the_third_proposal_leaves_the_first_two(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was checked until then is compared, the third is named, and nothing is said of it; the exit code is 3."""
+    real = check_scenario
+
+    def pressed(module: CheckedModule, name: str, **options: Any) -> ScenarioReport:
+        if name == "alone":
+            raise KeyboardInterrupt
+        return real(module, name, **options)
+
+    monkeypatch.setattr("protocheck.compare.check_scenario", pressed)
+    found = compare(find_proposals(["tickets.pchk"]))
+    assert ([c.label for c in found.columns], found.unchecked) == (["careless", "careful"], ("alone",))
+    assert told(found) == [("careful", "every_sale_counts", Change.GAINED, "careless")]
+    assert cli.main(["compare", "tickets.pchk"]) == 3
+    assert "\ninterrupted: not checked: alone\n" in capsys.readouterr().out
+    assert cli.main(["compare", "tickets.pchk", "--format", "json"]) == 3
+    assert json.loads(capsys.readouterr().out)["unchecked"] == ["alone"]
 
 
 def test_specs_are_taken_apart(here: Path) -> None:

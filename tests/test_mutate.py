@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from protocheck.engines.verdict import Limit
 from protocheck.findings import Outcome, ScenarioReport, Unknown
 from protocheck.ir.interp import enabled
 from protocheck.lower import compile_system, instantiate
-from protocheck.mutate import Fate, Mutant, mutants, mutate, mutated
+from protocheck.mutate import Fate, Mutant, Tried, _try, mutants, mutate, mutated
 from protocheck.source import SourceFile
 from protocheck.syntax.parse import parse
 from protocheck.types import tree as t
@@ -219,6 +220,37 @@ def test_scenarios_in_which_only_a_weakness_shows_up_are_tried() -> None:
     assert mutate(load(text.replace("expect all hold", "expect all hold, loud violated"))).scenarios == (
         "careful", "weak",
     )  # fmt: skip
+
+
+def test_ctrl_c_leaves_the_mutants_that_were_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Interrupted at the third mutant the first two are told and the others counted; at the first nothing is told."""
+    real, left = _try, [2]
+
+    def until(*given: Any) -> Tried:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return real(*given)
+
+    monkeypatch.setattr("protocheck.mutate._try", until)
+    monkeypatch.chdir(tmp_path)
+    Path("tickets.pchk").write_text(MODEL, encoding="utf-8")
+    whole = len(list(mutants(load(MODEL), ("careful",))))
+    line = ["mutate", "tickets.pchk", "--scenario", "careful", "-j", "1"]
+    assert main(line) in (1, 3)
+    text = capsys.readouterr().out
+    assert text.startswith(
+        f"tickets.pchk, scenario careful: 2 mutants\ninterrupted: {whole - 2} more mutants not tried\n"
+    )
+    left[0] = 2
+    main([*line, "--format", "json"])
+    data = json.loads(capsys.readouterr().out)
+    assert (len(data["mutants"]), data["untried"]) == (2, whole - 2)
+    left[0] = 0
+    assert main(line) == 3
+    assert capsys.readouterr() == ("", "interrupted\n")
 
 
 def test_several_processes_find_the_same() -> None:

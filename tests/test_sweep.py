@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from protocheck import cli
 from protocheck.diagnostics import ModelError
-from protocheck.findings import Unknown, word
+from protocheck.findings import ScenarioReport, Unknown, word
 from protocheck.reports.style import Style
 from protocheck.reports.sweep import render
 from protocheck.source import SourceFile
-from protocheck.sweep import MOST_SETS, Axis, Sweep, parse_axis, sweep
+from protocheck.sweep import MOST_SETS, Axis, Sweep, _cell, parse_axis, sweep
 from protocheck.syntax.parse import parse
 from protocheck.types.check import check, library_loader
 from protocheck.types.tree import CheckedModule
@@ -107,6 +108,37 @@ def test_no_time_flips_nothing() -> None:
     assert any(isinstance(o, Unknown) for c in found.cells for o in c.outcomes)
     number = found.properties.index("every_sale_counts")
     assert [f for f in found.flips if f.property == number] == []
+
+
+def test_ctrl_c_leaves_the_part_of_the_map_that_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Interrupted at the third of nine instances the first two are told; at the first nothing is, but that it was."""
+    real, left = _cell, [2]
+
+    def until(*given: Any) -> ScenarioReport | str:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return real(*given)
+
+    monkeypatch.setattr("protocheck.sweep._cell", until)
+    monkeypatch.chdir(tmp_path)
+    Path("m.pchk").write_text(MODEL, encoding="utf-8")
+    line = ["sweep", "m.pchk", "-p", "clerks=1..3", "--variants"]
+    assert cli.main(line) == 3
+    text = capsys.readouterr().out
+    assert text.startswith(
+        "m.pchk, parameters as declared: 2 instances checked\n"
+        "interrupted: 7 more instances not checked; what follows is of the others\n"
+    )
+    left[0] = 2
+    assert cli.main([*line, "--format", "json"]) == 3
+    data = json.loads(capsys.readouterr().out)
+    assert (len(data["instances"]), data["unchecked"]) == (2, 7)
+    left[0] = 0
+    assert cli.main(line) == 3
+    assert capsys.readouterr() == ("", "interrupted\n")
 
 
 def test_axes_are_read() -> None:

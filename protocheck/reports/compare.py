@@ -28,6 +28,8 @@ _PAINTS = {
 def render(comparison: Comparison, style: Style, runs: bool = True) -> str:
     """The table of verdicts, then what differs from the first proposal, with the shortest runs that show it."""
     lines = [*_table(comparison, style)]
+    if comparison.unchecked:
+        lines += ["", *hang("", f"interrupted: not checked: {', '.join(comparison.unchecked)}", style.width, 4)]
     for column in range(1, len(comparison.columns)):
         found = [d for d in comparison.differences if d.column == column]
         lines += ["", *_against(comparison, column, found, style)]
@@ -136,6 +138,7 @@ def render_json(comparison: Comparison) -> str:
                 }
                 for b in comparison.behaviours
             ],
+            "unchecked": list(comparison.unchecked),
         }
     )
 

@@ -14,7 +14,10 @@ def render(found: Mutation, style: Style) -> str:
     """Counts, then the survivors with the property that may be missing, then what was not decided."""
     where = f"scenario{'' if len(found.scenarios) == 1 else 's'} {', '.join(found.scenarios)}"
     head = f"{found.file}, {where}: {plural(len(found.tried), 'mutant')}"
-    lines = [style.paint(printable(head), Paint.BOLD), ""]
+    lines = [style.paint(printable(head), Paint.BOLD)]
+    if found.untried:
+        lines += [f"interrupted: {plural(found.untried, 'more mutant')} not tried"]
+    lines += [""]
     kinds = list(dict.fromkeys(x.mutant.kind for x in found.tried))
     fates = [fate for fate in Fate if fate is not Fate.BROKEN or found.count(fate)]
     rows = [[kind, *(_count(found, kind, fate) for fate in fates)] for kind in kinds]
@@ -59,6 +62,7 @@ def render_json(found: Mutation) -> str:
             "model": found.model,
             "scenarios": list(found.scenarios),
             "mutants": mutants,
+            "untried": found.untried,
         }
     )
 

@@ -130,6 +130,7 @@ SCHEMAS: dict[str, _Schema] = {
         guarantees=_list(_object(name=_TEXT, kind=_TEXT, verdicts=_list(_or_null(_VERDICT)))),
         differences=_list(_object(guarantee=_TEXT, proposal=_TEXT, change=_TEXT)),
         behaviours=_list(_object(name=_TEXT, possible=_list(_TEXT), impossible=_list(_TEXT))),
+        unchecked=_list(_TEXT),
     ),
     "sweep": _object(
         format_version=_VERSION,
@@ -142,6 +143,7 @@ SCHEMAS: dict[str, _Schema] = {
         ),
         flips=_list(_object(property=_TEXT, before=_COUNT, after=_COUNT, changes=_list(_TEXT))),
         left_out=_TEXT,
+        unchecked=_COUNT,
     ),
     "mutate": _object(
         format_version=_VERSION,
@@ -162,6 +164,7 @@ SCHEMAS: dict[str, _Schema] = {
                 missing=_TEXT,
             )
         ),
+        untried=_COUNT,
     ),
     "explain-run": _object(
         format_version=_VERSION,

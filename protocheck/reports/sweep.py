@@ -37,6 +37,8 @@ def render(found: Sweep, style: Style) -> str:
     begin = f"scenario {printable(found.scenario)}" if found.scenario else "parameters as declared"
     head = f"{printable(found.file)}, {begin}: {plural(len(checked), 'instance')} checked"
     lines = [style.paint(head, Paint.BOLD) + (f", {len(skipped)} skipped" if skipped else "")]
+    if found.unchecked:
+        lines += [f"interrupted: {plural(found.unchecked, 'more instance')} not checked; what follows is of the others"]
     varied = [n for n in range(len(found.properties)) if len(_keys(checked, n)) > 1]
     if varied:
         lines += ["", *_maps(found, checked, varied, style)]
@@ -142,6 +144,7 @@ def render_json(found: Sweep) -> str:
                 for f in found.flips
             ],
             "left_out": found.left_out,
+            "unchecked": found.unchecked,
         }
     )
 
