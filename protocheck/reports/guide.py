@@ -278,7 +278,7 @@ def _lock_picture(graph: LockGraph) -> Picture:
 
 
 def _safe(text: str) -> str:
-    return "".join(c if c.isalnum() or c in " ._-[]()+*" else "'" for c in text)
+    return "".join(c if c.isalnum() or c in " ._-[]()+*=," else "'" for c in text)
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ def refuses(run: Run) -> str:
         return ""
     ending = run.trace.ending
     if ending.deadlock is None:
+        if run.locks is not None:
+            return "it ends before anybody waits; where it goes on to a deadlock, that has a run of its own"
         return "it ends in no deadlock and breaks no order of locks"
     if not ending.cycle:
         return "its threads wait for something that nobody is left to do, not for one another's locks"

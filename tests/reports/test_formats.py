@@ -18,6 +18,7 @@ import pytest
 import sample
 import xmlschema
 
+from protocheck.check import check_file
 from protocheck.diagnostics import Diagnostic, Label, Rule
 from protocheck.engines.verdict import Limit
 from protocheck.findings import Report, Unknown, Violated
@@ -207,6 +208,23 @@ def test_lockdep_has_the_blocks_of_a_circular_report_in_order() -> None:
     at = [text.find(h) for h in heads]
     assert -1 not in at, heads[at.index(-1)]
     assert at == sorted(at)
+
+
+def test_lockdep_names_the_run_that_tells_a_recursion(tmp_path: Path) -> None:
+    """The run of a lock order ends before anybody waits, which is said; that of the deadlock is told as recursive."""
+    model = tmp_path / "again.pchk"
+    model.write_text(
+        "protocol again hypervisor kvm { lock m : mutex; proc inner() { with m { skip; } } "
+        "thread a { with m { inner(); } } }",
+        encoding="utf-8",
+    )
+    found = document(check_file(model))
+    told = tell(find_format("lockdep"), found, tuple(all_runs(found)))
+    assert told.text.count("WARNING: possible recursive locking detected") == 1
+    assert told.left_out == (
+        "lockdep cannot tell again/default/lock_order: it ends before anybody waits; where it goes on to a deadlock, "
+        "that has a run of its own",
+    )
 
 
 def test_the_unsafe_scenario_of_lockdep_is_the_run() -> None:
