@@ -36,12 +36,13 @@ from protocheck.ir.system import PropertyTarget, System
 SECONDS = 120.0
 """Time for one call, if the budget names none."""
 
-STATES = 100_000
-"""States that the first search may visit."""
+STATES, MANY_STATES, MANY_QUESTIONS = 150_000, 250_000, 5
+"""States that the first search may visit, and how many where it answers so many questions at once, each of which would
+be a proof of its own."""
 
 FEW_RENAMINGS, RENAMINGS = 6, 1_000
-"""Where members can be renamed in more ways than the first, each state takes longer, and the first search visits fewer;
-an instance with more than the second is not searched first at all."""
+"""Where members can be renamed in more ways than the first (times a third of the questions), each state takes longer,
+and the first search visits fewer; an instance with more than the second is not searched first at all."""
 
 CALM_STEPS, CALM_SIZE = 16, 2_000
 """A run found by search is made calm if it has at most so many steps, and steps times events stay below the second."""
@@ -92,9 +93,11 @@ def portfolio(
     work = _Work(system, targets, budget, optional)
     ways = renamings(system)
     if ways <= RENAMINGS:
-        states = STATES * min(1, FEW_RENAMINGS / ways)
+        questions = len(work.open())
+        states = MANY_STATES if questions >= MANY_QUESTIONS else STATES
+        states *= min(1, FEW_RENAMINGS * max(1, questions // 3) / ways)
         states = int(states) if budget.states is None else min(int(states), budget.states)
-        if ways > FEW_RENAMINGS and len(work.open()) <= FEW_QUESTIONS and budget.depth is None:
+        if ways > FEW_RENAMINGS and questions <= FEW_QUESTIONS and budget.depth is None:
             fewer = min(states, max(LEAST, states // SHORTER))
             work.search(replace(_share(budget, FIRST_SHARE), states=fewer))
             meter = Meter(GLIMPSE, budget.meter)

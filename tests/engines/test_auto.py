@@ -65,7 +65,7 @@ def test_one_dear_question_is_put_to_ic3_before_a_long_search() -> None:
         auto.portfolio(system, [target], Budget())
         auto.portfolio(system, [target] * 3, Budget())
         auto.portfolio(system, [target], Budget(states=10))
-    assert asked == [1041, 4166, 10]
+    assert asked == [1562, 6250, 10]
 
 
 def test_optional_targets_get_no_more_than_the_search() -> None:
