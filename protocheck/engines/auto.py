@@ -94,9 +94,9 @@ def portfolio(
     ways = renamings(system)
     if ways <= RENAMINGS:
         questions = len(work.open())
-        states = MANY_STATES if questions >= MANY_QUESTIONS else STATES
-        states *= min(1, FEW_RENAMINGS * max(1, questions // 3) / ways)
-        states = int(states) if budget.states is None else min(int(states), budget.states)
+        most = MANY_STATES if questions >= MANY_QUESTIONS else STATES
+        states = int(most * min(1, FEW_RENAMINGS * max(1, questions // 3) / ways))
+        states = states if budget.states is None else min(states, budget.states)
         if ways > FEW_RENAMINGS and questions <= FEW_QUESTIONS and budget.depth is None:
             fewer = min(states, max(LEAST, states // SHORTER))
             work.search(replace(_share(budget, FIRST_SHARE), states=fewer))
