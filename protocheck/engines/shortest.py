@@ -17,8 +17,9 @@ A compiler resets locals that are not needed any more to a fixed member, which b
 the system does, so what is excluded for it is excluded. A run that it finds is replayed in the system itself, and if
 that fails nothing is claimed.
 
-The run is the calmest of those in order. A renaming keeps context switches, so no run at all has fewer; of the runs
-with as few, and of as few choices that are not the first one, one in order is taken.
+Where steps times events are not too many, the run is the calmest of those in order. A renaming keeps context switches,
+so no run at all has fewer; of the runs with as few, and of as few choices that are not the first one, one in order is
+taken.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ from protocheck.ir.ground import (
 from protocheck.ir.sorts import ScalarSort, scalarset_of
 from protocheck.ir.system import PropertyTarget, System
 from protocheck.traces.replay import ReplayFailed, replay
+
+CALM_SIZE = 1_200
+"""Steps times events up to which a run is made calm: above, that takes longer than to find it."""
 
 
 def run(system: System, targets: Sequence[PropertyTarget], budget: Budget) -> tuple[Verdict, ...]:
@@ -141,6 +145,8 @@ class _Ordered:
                 continue
             goal = unrolling.at(literal, unrolling.depth)
             if decided(unrolling.solver, (goal,), budget):
+                if unrolling.depth * len(self.ground.events) > CALM_SIZE:
+                    return Reached(unrolling.run(unrolling.depth, target, via=is_via), True)
                 return Reached(calmest(unrolling, goal, target, via=is_via, budget=budget), True)
             unrolling.solver.add(unrolling.solver.not_(goal))
         return None
