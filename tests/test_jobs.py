@@ -107,8 +107,8 @@ SCRIPT = textwrap.dedent(
     import sys, time, os
     from protocheck.jobs import run_all
     def patient(tell):
-        os.write(1, b"begun %d\\n" % os.getpid())  # in one piece: the other worker writes to the same pipe
         try:
+            os.write(1, b"begun %d\\n" % os.getpid())  # in one piece: the other worker writes to the same pipe
             time.sleep(60)
         except KeyboardInterrupt:
             return "what is known"
