@@ -34,6 +34,7 @@ from protocheck.usage import (
     UsageError,
     find_models,
     parse_settings,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -488,10 +489,8 @@ def _write_certificates(directory: str | None, doing: _Doing) -> None:
     from protocheck.reports.certificates import render_written, write_certificates
 
     doing.words = f"writing certificates to {directory}"
-    try:
+    with writing(f"--certificates {directory}"):
         written = write_certificates(doing.reports, Path(directory))
-    except OSError as error:
-        raise UsageError(UNWRITABLE, f"`--certificates {directory}`: {error.strerror or error}") from error
     stream = sys.stdout if doing.format == TEXT else sys.stderr
     print(f"\n{render_written(written, directory, _style(stream))}", end="", file=stream)
     for problem in written.wrong:
@@ -540,11 +539,8 @@ def _told(doing: _Doing, document: Document, runs: Sequence[Run], full: bool) ->
 def _deliver(told: Told, doing: _Doing) -> None:
     """Write what was told where it is wanted, and say what was left out."""
     if doing.output is not None and (told.text or not told.left_out):
-        try:
-            with open(doing.output, "w", encoding="utf-8", newline="\n") as file:
-                file.write(told.text)
-        except OSError as error:
-            raise UsageError(UNWRITABLE, f"`--output {doing.output}`: {error.strerror or error}") from error
+        with writing(f"--output {doing.output}"), open(doing.output, "w", encoding="utf-8", newline="\n") as file:
+            file.write(told.text)
     else:
         print(told.text, end="")
     sys.stdout.flush()
@@ -616,6 +612,7 @@ class _Checked:
 def _answers(models: Sequence[ModelFile], request: _Request, jobs: int) -> Iterator[Report | _Fault]:
     """What is found out about each model, in order: its report, or why there is none."""
     import protocheck.check  # noqa: F401  (once, before there are several processes)
+    from protocheck.findings import interrupted
     from protocheck.jobs import run_all
 
     try:
@@ -637,7 +634,7 @@ def _answers(models: Sequence[ModelFile], request: _Request, jobs: int) -> Itera
                 missed.append(outcome)
             else:
                 parts.append(outcome)
-                if outcome.left or any(_interrupted(s) for s in outcome.scenarios):
+                if outcome.left or any(interrupted(s) for s in outcome.scenarios):
                     stop.set()
                 if outcome.left:
                     missed += [_Fault(LIMIT, unanswered=f"{unit.model.shown}, scenario {s}") for s in outcome.left]
@@ -683,6 +680,7 @@ def _one(unit: _Unit, request: _Request, stop: threading.Event, tell: Callable[[
     if stop.is_set():
         raise KeyboardInterrupt
     from protocheck.check import check_scenario, scenario_names
+    from protocheck.findings import interrupted
     from protocheck.types import load
 
     try:
@@ -713,7 +711,7 @@ def _one(unit: _Unit, request: _Request, stop: threading.Event, tell: Callable[[
                 if not reports:
                     raise
                 break
-            if _interrupted(reports[-1]):
+            if interrupted(reports[-1]):
                 break
         return _Checked(module, tuple(reports), tuple(n for n in names[len(reports) :] if n))
     except ModelError as fault:
@@ -760,13 +758,6 @@ def _unanswered(what: Sequence[str]) -> str:
     if len(what) > _NAMED:
         return f"{what[0]} and {len(what) - 1} more: interrupted before there was an answer"
     return "\n".join(f"{name}: interrupted before there was an answer" for name in what)
-
-
-def _interrupted(report: ScenarioReport) -> bool:
-    from protocheck.engines.verdict import Limit
-    from protocheck.findings import Unknown
-
-    return any(isinstance(f.outcome, Unknown) and f.outcome.limit is Limit.INTERRUPTED for f in report.findings)
 
 
 def _worst(a: int, b: int) -> int:

@@ -15,11 +15,11 @@ from protocheck.usage import (
     NO_CERTIFICATES,
     NO_SUCH_FILE,
     NOTHING_TO_EXPLAIN,
-    UNWRITABLE,
     ModelFile,
     UsageError,
     find_models,
     parse_settings,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -83,15 +83,6 @@ def _count(text: str, option: str, least: int) -> int:
     return value
 
 
-@contextmanager
-def _writing(output: str) -> Iterator[None]:
-    """Where a file that ``--output`` means is written: what the system says against it is bad usage."""
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(UNWRITABLE, f"`--output {output}`: {error.strerror or error}") from error
-
-
 def _give(text: str, output: str | None) -> None:
     """``text`` to the file ``output``, or to standard output if that is None."""
     from pathlib import Path
@@ -99,7 +90,7 @@ def _give(text: str, output: str | None) -> None:
     if output is None:
         print(text, end="")
         return
-    with _writing(output):
+    with writing(f"--output {output}"):
         Path(output).write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -467,7 +458,7 @@ def _doc(options: argparse.Namespace, style: Style) -> int:
 
 def _deliver(path: Path, text: str, options: argparse.Namespace, about: str) -> bool:
     """Write a document, or with ``--check`` say whether it has drifted."""
-    with _writing(options.output):
+    with writing(f"--output {options.output}"):
         if options.check:
             if path.is_file() and path.read_text(encoding="utf-8") == text:
                 return False

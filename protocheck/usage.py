@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -267,6 +268,15 @@ class ModelFile:
 
     path: Path
     shown: str
+
+
+@contextmanager
+def writing(option: str) -> Iterator[None]:
+    """Where that is written which ``option`` (with its value) means: what the system says against it is bad usage."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(UNWRITABLE, f"`{option}`: {error.strerror or error}") from error
 
 
 def find_models(paths: Sequence[str]) -> list[ModelFile]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pressed import pressed_after
 
 from protocheck.check import check_scenario
 from protocheck.cli import main
@@ -15,7 +15,7 @@ from protocheck.engines.verdict import Limit
 from protocheck.findings import Outcome, ScenarioReport, Unknown
 from protocheck.ir.interp import enabled
 from protocheck.lower import compile_system, instantiate
-from protocheck.mutate import Fate, Mutant, Tried, _try, mutants, mutate, mutated
+from protocheck.mutate import Fate, Mutant, _try, mutants, mutate, mutated
 from protocheck.source import SourceFile
 from protocheck.syntax.parse import parse
 from protocheck.types import tree as t
@@ -226,15 +226,7 @@ def test_ctrl_c_leaves_the_mutants_that_were_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Interrupted at the third mutant the first two are told and the others counted; at the first nothing is told."""
-    real, left = _try, [2]
-
-    def until(*given: Any) -> Tried:
-        if not left[0]:
-            raise KeyboardInterrupt
-        left[0] -= 1
-        return real(*given)
-
-    monkeypatch.setattr("protocheck.mutate._try", until)
+    monkeypatch.setattr("protocheck.mutate._try", pressed_after(2, _try))
     monkeypatch.chdir(tmp_path)
     Path("tickets.pchk").write_text(MODEL, encoding="utf-8")
     whole = len(list(mutants(load(MODEL), ("careful",))))
@@ -244,11 +236,11 @@ def test_ctrl_c_leaves_the_mutants_that_were_tried(
     assert text.startswith(
         f"tickets.pchk, scenario careful: 2 mutants\ninterrupted: {whole - 2} more mutants not tried\n"
     )
-    left[0] = 2
+    monkeypatch.setattr("protocheck.mutate._try", pressed_after(2, _try))
     main([*line, "--format", "json"])
     data = json.loads(capsys.readouterr().out)
     assert (len(data["mutants"]), data["untried"]) == (2, whole - 2)
-    left[0] = 0
+    monkeypatch.setattr("protocheck.mutate._try", pressed_after(0, _try))
     assert main(line) == 3
     assert capsys.readouterr() == ("", "interrupted\n")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pressed import pressed_after
 
 from protocheck import cli
 from protocheck.diagnostics import ModelError
-from protocheck.findings import ScenarioReport, Unknown, word
+from protocheck.findings import Unknown, word
 from protocheck.reports.style import Style
 from protocheck.reports.sweep import render
 from protocheck.source import SourceFile
@@ -114,15 +114,7 @@ def test_ctrl_c_leaves_the_part_of_the_map_that_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Interrupted at the third of nine instances the first two are told; at the first nothing is, but that it was."""
-    real, left = _cell, [2]
-
-    def until(*given: Any) -> ScenarioReport | str:
-        if not left[0]:
-            raise KeyboardInterrupt
-        left[0] -= 1
-        return real(*given)
-
-    monkeypatch.setattr("protocheck.sweep._cell", until)
+    monkeypatch.setattr("protocheck.sweep._cell", pressed_after(2, _cell))
     monkeypatch.chdir(tmp_path)
     Path("m.pchk").write_text(MODEL, encoding="utf-8")
     line = ["sweep", "m.pchk", "-p", "clerks=1..3", "--variants"]
@@ -132,11 +124,11 @@ def test_ctrl_c_leaves_the_part_of_the_map_that_is_known(
         "m.pchk, parameters as declared: 2 instances checked\n"
         "interrupted: 7 more instances not checked; what follows is of the others\n"
     )
-    left[0] = 2
+    monkeypatch.setattr("protocheck.sweep._cell", pressed_after(2, _cell))
     assert cli.main([*line, "--format", "json"]) == 3
     data = json.loads(capsys.readouterr().out)
     assert (len(data["instances"]), data["unchecked"]) == (2, 7)
-    left[0] = 0
+    monkeypatch.setattr("protocheck.sweep._cell", pressed_after(0, _cell))
     assert cli.main(line) == 3
     assert capsys.readouterr() == ("", "interrupted\n")
 
